@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every library the project uses; scripts/setup installs the Debian packages. Reasons: DESIGN.md.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(GTest REQUIRED)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(VIPS REQUIRED IMPORTED_TARGET vips-cpp)
+pkg_check_modules(EXIV2 REQUIRED IMPORTED_TARGET exiv2)
+
+add_library(deps_light INTERFACE)
+target_link_libraries(deps_light INTERFACE yaml-cpp nlohmann_json::nlohmann_json CLI11::CLI11
+  fmt::fmt OpenSSL::Crypto Threads::Threads)
+
+add_library(deps_plain INTERFACE)
+target_link_libraries(deps_plain INTERFACE PkgConfig::PCRE2 PkgConfig::UTF8PROC
+  PkgConfig::SENTENCEPIECE PkgConfig::XXHASH PkgConfig::VIPS PkgConfig::EXIV2)
+
+# libtorch is a system header for us: its warnings are not ours to mend.
+add_library(deps_torch INTERFACE)
+if(LORA_TORCH STREQUAL "pip")
+  find_package(Torch REQUIRED)  # CMAKE_PREFIX_PATH = torch.utils.cmake_prefix_path
+  target_include_directories(deps_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+  target_link_libraries(deps_torch INTERFACE ${TORCH_LIBRARIES})
+  target_compile_options(deps_torch INTERFACE ${TORCH_CXX_FLAGS})
+else()
+  find_library(TORCH_CPU torch_cpu REQUIRED)
+  find_library(TORCH torch REQUIRED)
+  find_library(C10 c10 REQUIRED)
+  find_path(TORCH_API torch/torch.h PATH_SUFFIXES torch/csrc/api/include REQUIRED)
+  target_include_directories(deps_torch SYSTEM INTERFACE ${TORCH_API})
+  target_link_libraries(deps_torch INTERFACE ${TORCH} ${TORCH_CPU} ${C10})
+endif()
+find_package(OpenMP REQUIRED)
+find_library(DNNL dnnl REQUIRED)
+target_link_libraries(deps_torch INTERFACE ${DNNL} OpenMP::OpenMP_CXX)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+# Unit tests lie beside their source (src/**/x_test.cc); golden, command-line and real-file tests
+# lie in tests/. Few, large test programs: starting libtorch costs 0.4 s a process.
+function(lora_test_sources out)
+  set(all)
+  foreach(folder ${ARGN})
+    file(GLOB_RECURSE found CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*_test.cc)
+    list(APPEND all ${found})
+  endforeach()
+  set(${out} ${all} PARENT_SCOPE)
+endfunction()
+
+lora_test_sources(plain_tests src/base src/config src/io src/data src/versions)
+set(torch_io_tests ${plain_tests})
+list(FILTER torch_io_tests INCLUDE REGEX "src/io/(tensors_test\\.cc|adapters/)")
+if(torch_io_tests)
+  list(REMOVE_ITEM plain_tests ${torch_io_tests})
+endif()
+add_executable(plain_tests ${plain_tests} tests/main.cc)
+target_link_libraries(plain_tests PRIVATE lora_plain GTest::gtest GTest::gmock)
+
+lora_test_sources(torch_tests src/nn src/models src/train src/commands tests)
+add_executable(torch_tests ${torch_tests} ${torch_io_tests} tests/main.cc)
+target_link_libraries(torch_tests PRIVATE lora_torch GTest::gtest GTest::gmock)
+if(LORA_PCH)
+  target_precompile_headers(torch_tests REUSE_FROM lora_torch)
+  target_compile_options(torch_tests PRIVATE -fPIC)  # as the precompiled header was made
+endif()
+foreach(target plain_tests torch_tests)
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_compile_definitions(${target} PRIVATE LORA_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+    LORA_BINARY="${CMAKE_BINARY_DIR}/lora")
+  add_dependencies(${target} lora)
+endforeach()
+
+# lora_add_test(name label gtest-filter program): one ctest entry for a set of GoogleTest suites.
+function(lora_add_test name label program filter)
+  add_test(NAME ${name} COMMAND ${program} --gtest_filter=${filter}
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 1500)
+endfunction()
+lora_add_test(unit-plain unit plain_tests "-Golden*:Data*:Cli*")
+lora_add_test(unit-torch unit torch_tests "-Golden*:Data*:Cli*")
+lora_add_test(golden-plain golden plain_tests "Golden*")
+lora_add_test(golden-torch golden torch_tests "Golden*")
+lora_add_test(data-plain data plain_tests "Data*")
+lora_add_test(data-torch data torch_tests "Data*")
+lora_add_test(cli cli torch_tests "Cli*")
+add_test(NAME rules COMMAND ${CMAKE_SOURCE_DIR}/tests/rules/check_tree ${CMAKE_SOURCE_DIR})
+set_tests_properties(rules PROPERTIES LABELS unit)

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "base/error.h"
+
+namespace lora {
+namespace {
+
+[[noreturn]] void fail_errno(const Path& path, const char* action) {
+  fail(path.string(), ": cannot ", action, ": ", std::strerror(errno));
+}
+
+// Closes the descriptor on scope exit.
+struct Descriptor {
+  int fd;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+void write_all(int fd, std::string_view content, const Path& path) {
+  while (!content.empty()) {
+    const ssize_t n = ::write(fd, content.data(), content.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_errno(path, "write");
+    content.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+}  // namespace
+
+std::string read_file(const Path& path) {
+  if (std::filesystem::is_directory(path)) fail(path.string(), ": is a folder, expected a file");
+  std::ifstream in(path, std::ios::binary);
+  if (!in) fail_errno(path, "read");
+  std::string content((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  if (in.bad()) fail_errno(path, "read");
+  return content;
+}
+
+void write_file_atomic(const Path& path, std::string_view content) {
+  if (path.has_parent_path()) {
+    std::error_code ignored;  // a real problem shows at open
+    std::filesystem::create_directories(path.parent_path(), ignored);
+  }
+  Path temporary = path;
+  temporary += ".tmp";
+  {
+    Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
+    if (file.fd < 0) fail_errno(temporary, "create");
+    write_all(file.fd, content, temporary);
+    if (::fsync(file.fd) != 0) fail_errno(temporary, "sync");
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) fail_errno(path, "replace");
+  sync_folder(path.has_parent_path() ? path.parent_path() : Path("."));
+}
+
+void sync_folder(const Path& folder) {
+  Descriptor dir{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (dir.fd < 0) fail_errno(folder, "open");
+  if (::fsync(dir.fd) != 0 && errno != EINVAL) fail_errno(folder, "sync");
+}
+
+MappedFile::MappedFile(const Path& path) : path_(path) {
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) fail_errno(path, "read");
+  struct stat info {};
+  if (::fstat(file.fd, &info) != 0) fail_errno(path, "read");
+  if (S_ISDIR(info.st_mode)) fail(path.string(), ": is a folder, expected a file");
+  size_ = static_cast<std::size_t>(info.st_size);
+  if (size_ == 0) return;
+  void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
+  if (data == MAP_FAILED) fail_errno(path, "map");
+  data_ = static_cast<const std::byte*>(data);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+struct Sha256::State {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  ~State() { EVP_MD_CTX_free(context); }
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) {
+  EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr);
+}
+Sha256::~Sha256() = default;
+
+void Sha256::update(const void* data, std::size_t size) {
+  EVP_DigestUpdate(state_->context, data, size);
+}
+
+std::string Sha256::hex() {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int length = 0;
+  EVP_DigestFinal_ex(state_->context, digest, &length);
+  const char* digits = "0123456789abcdef";
+  std::string text;
+  for (unsigned int i = 0; i < length; ++i) {
+    text += digits[digest[i] >> 4];
+    text += digits[digest[i] & 15];
+  }
+  return text;
+}
+
+std::string sha256(std::string_view bytes) {
+  Sha256 hash;
+  hash.update(bytes);
+  return hash.hex();
+}
+
+std::string sha256_file(const Path& path) {
+  const MappedFile file(path);
+  Sha256 hash;
+  hash.update(file.bytes().data(), file.bytes().size());
+  return hash.hex();
+}
+
+}  // namespace lora

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/commands.h"
+
+#include "base/table.h"
+
+namespace lora {
+namespace {
+
+constexpr CommandRow kCommands[] = {
+    {"train", "lora train --config FILE [key=value ...] [--check] [--resume] [--json]",
+     "preflight, train, publish a version"},
+    {"help", "lora help [VERB | config]", "this list, one command, or every configuration key"},
+};
+
+}  // namespace
+
+std::span<const CommandRow> command_rows() { return kCommands; }
+
+std::string help_text() {
+  std::string text =
+      "lora: trains LoRA adapters for language models and Stable Diffusion from one YAML file,\n"
+      "and continues from the last adapter.\n\ncommands:\n";
+  for (const CommandRow& row : kCommands) {
+    text += join("  ", row.name, std::string(12 - row.name.size(), ' '), row.help, "\n");
+  }
+  return text + "\n`lora help VERB` shows one command, `lora help config` every key.\n";
+}
+
+std::string help_text(std::string_view verb) {
+  const CommandRow& row = row_of(command_rows(), "command", verb);
+  return join(row.help, "\n\n", row.usage, "\n");
+}
+
+}  // namespace lora

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Binds the names of commands.cc to their functions. One line per command.
+#include "base/table.h"
+#include "commands/commands.h"
+
+namespace lora {
+namespace {
+
+struct Binding {
+  std::string_view name;
+  int (*run)(const Arguments&);
+};
+
+int not_here(const Arguments&) { return 0; }
+
+constexpr Binding kBindings[] = {
+    {"help", not_here},
+};
+
+}  // namespace
+
+int run_command(std::string_view name, const Arguments& arguments) {
+  return row_of(std::span<const Binding>(kBindings), "command", name).run(arguments);
+}
+
+}  // namespace lora

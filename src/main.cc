@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program: answers help at once, and loads the engine for everything else.
+#include <dlfcn.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+#include "base/error.h"
+#include "commands/commands.h"
+
+namespace {
+
+using EngineMain = int (*)(int, char**);
+
+// The engine lies beside the program.
+EngineMain load_engine() {
+  const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const std::string path = (folder / "liblora-engine.so").string();
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  if (library == nullptr) lora::fail(path, ": cannot load the engine: ", dlerror());
+  return reinterpret_cast<EngineMain>(dlsym(library, "lora_engine_main"));
+}
+
+int run(int argc, char** argv) {
+  const std::string verb = argc > 1 ? argv[1] : "help";
+  const std::string next = argc > 2 ? argv[2] : "";
+  if (verb == "help" || verb == "--help" || verb == "-h") {
+    std::fputs((next.empty() ? lora::help_text() : lora::help_text(next)).c_str(), stdout);
+    return 0;
+  }
+  if (next == "--help" || next == "-h") {
+    std::fputs(lora::help_text(verb).c_str(), stdout);
+    return 0;
+  }
+  lora::help_text(verb);  // an unknown word is an error before the engine is loaded
+  return load_engine()(argc, argv);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const lora::Error& error) {
+    std::fprintf(stderr, "lora: %s\n", error.what());
+    return static_cast<int>(error.code());
+  }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operators that several families share. Each is differentiable in x. float32 inside, dtype of x
+// outside. nn/kernels/ holds the fused CPU versions; these functions choose.
+// Shapes: B rows, T positions, D hidden, H heads, K key/value heads, d = head dimension.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+namespace lora {
+
+// x * rsqrt(mean(x^2) + eps) * (weight + offset), over the last dimension; offset 1 for gemma.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, double offset = 0);
+
+// Rotary embedding, half-split layout (Hugging Face). x [B, T, H, d]; cos, sin [B, T, d] or
+// [1, T, d], float32.
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
+
+// silu(gate) * up
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
+
+// Which keys a query may see.
+struct AttentionMask {
+  // Document of each position [B, T] int64, 0 = padding; undefined: one document a row.
+  // Attention is block-diagonal over documents.
+  at::Tensor documents;
+  bool causal = true;
+  std::int64_t window = 0;  // a token sees itself and window - 1 before it; 0 = no limit
+  // First `past` keys come from the cache: query i stands at position past + i.
+  std::int64_t past = 0;
+};
+
+// q [B, T, H, d], k and v [B, S, K, d] (K divides H) -> [B, T, H, d].
+// softcap > 0: scores = softcap * tanh(scores / softcap) before the mask (gemma2).
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
+                     const AttentionMask& mask, double softcap = 0);
+
+// Sum of the cross-entropies of the labelled positions: hidden [N, D] (only labelled rows),
+// labels [N] int64, head weight [V, D]; logits are made in chunks, never all at once.
+// softcap as above (final logits of gemma2). Returns a float32 scalar.
+at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
+                                const at::Tensor& labels, double softcap = 0);
+
+}  // namespace lora
