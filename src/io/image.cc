@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/image.h"
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <vips/vips8>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace lora {
+namespace {
+
+using vips::VImage;
+using vips::VOption;
+
+void start_vips() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    if (VIPS_INIT("lora") != 0) fail("libvips: cannot be initialised: ", vips_error_buffer());
+    vips_cache_set_max(0);  // files change between calls
+    g_setenv("VIPS_WARNING", "0", 1);
+  });
+}
+
+// The first line of libvips' message, without the file name it repeats.
+std::string reason(const vips::VError& error) {
+  std::string text = error.what();
+  vips_error_clear();
+  return trim(text.substr(0, text.find('\n')));
+}
+
+std::string format_of(const VImage& image) {
+  if (image.get_typeof("vips-loader") == 0) return "unknown";
+  std::string loader = image.get_string("vips-loader");
+  return loader.substr(0, loader.find("load"));
+}
+
+// Fields "png-comment-N-KEYWORD".
+std::map<std::string, std::string> png_text(const VImage& image) {
+  std::map<std::string, std::string> text;
+  gchar** fields = vips_image_get_fields(image.get_image());
+  for (gchar** field = fields; *field != nullptr; ++field) {
+    const std::string name = *field;
+    if (!name.starts_with("png-comment-")) continue;
+    text[name.substr(name.find('-', 12) + 1)] = image.get_string(*field);
+  }
+  g_strfreev(fields);
+  return text;
+}
+
+VImage to_srgb(VImage image, DecodedImage& out) {
+  if (image.get_typeof(VIPS_META_ICC_NAME) != 0) {
+    try {
+      image = image.icc_transform("srgb", VImage::option()->set("embedded", true));
+      out.was_converted = true;
+    } catch (const vips::VError&) {
+      vips_error_clear();  // a broken profile: the pixel values stand as they are
+    }
+  }
+  if (image.interpretation() != VIPS_INTERPRETATION_sRGB) {
+    out.was_converted |= image.interpretation() == VIPS_INTERPRETATION_CMYK;
+    image = image.colourspace(VIPS_INTERPRETATION_sRGB);
+  }
+  return image;
+}
+
+VImage without_alpha(VImage image, const ImageOptions& options, DecodedImage& out) {
+  if (!image.has_alpha()) return image;
+  out.had_alpha = true;
+  if (options.drop_alpha) return image.extract_band(0, VImage::option()->set("n", 3));
+  const std::vector<double> colour(options.background.begin(), options.background.end());
+  return image.flatten(VImage::option()->set("background", colour));
+}
+
+VImage open(const Path& path) {
+  // fail_on error: a truncated file is an error, not a grey half.
+  return VImage::new_from_file(
+      path.c_str(),
+      VImage::option()->set("access", VIPS_ACCESS_RANDOM)->set("fail_on", VIPS_FAIL_ON_TRUNCATED));
+}
+
+VImage as_vips(const Image& image, const std::map<std::string, std::string>& text) {
+  // Not a copy: the result is written before `image` goes.
+  VImage out = VImage::new_from_memory(const_cast<std::uint8_t*>(image.rgb.data()),
+                                       image.rgb.size(), image.width, image.height, 3,
+                                       VIPS_FORMAT_UCHAR)
+                   .copy(VImage::option()->set("interpretation", VIPS_INTERPRETATION_sRGB));
+  int i = 0;
+  for (const auto& [key, value] : text) {
+    out.set(join("png-comment-", i++, "-", key).c_str(), value.c_str());
+  }
+  return out;
+}
+
+}  // namespace
+
+DecodedImage read_image(const Path& path, const ImageOptions& options) {
+  start_vips();
+  if (!std::filesystem::exists(path)) fail(path.string(), ": no such file");
+  try {
+    DecodedImage out;
+    VImage image = open(path);
+    out.format = format_of(image);
+    out.text = png_text(image);
+    if (image.get_typeof("n-pages") != 0) out.pages = image.get_int("n-pages");
+    if (image.get_typeof("orientation") != 0) out.was_rotated = image.get_int("orientation") > 1;
+    image = without_alpha(to_srgb(image.autorot(), out), options, out);
+    if (image.format() != VIPS_FORMAT_UCHAR) image = image.cast(VIPS_FORMAT_UCHAR);
+    if (image.bands() == 1) image = image.bandjoin(image).bandjoin(image.extract_band(0));
+    std::size_t size = 0;
+    const std::unique_ptr<void, decltype(&g_free)> data(image.write_to_memory(&size), g_free);
+    out.image = {image.width(), image.height(), {}};
+    if (size != static_cast<std::size_t>(image.width()) * image.height() * 3) {
+      fail(path.string(), ": ", image.bands(), " colour bands, expected 3; convert it to RGB");
+    }
+    const auto* bytes = static_cast<const std::uint8_t*>(data.get());
+    out.image.rgb.assign(bytes, bytes + size);
+    return out;
+  } catch (const vips::VError& error) {
+    fail(path.string(), ": not a picture that can be read (", reason(error),
+         "); replace or remove it");
+  }
+}
+
+Image resize(const Image& image, int width, int height) {
+  if (width == image.width && height == image.height) return image;
+  const bool shrinks = width <= image.width && height <= image.height;
+  return shrinks ? resize_area(image, width, height) : resize_lanczos(image, width, height);
+}
+
+Image crop(const Image& image, int left, int top, int width, int height) {
+  if (left < 0 || top < 0 || left + width > image.width || top + height > image.height) {
+    fail("crop: ", width, "x", height, " at ", left, ",", top, " does not lie inside ",
+         image.width, "x", image.height);
+  }
+  Image out{width, height, std::vector<std::uint8_t>(static_cast<std::size_t>(width) * height * 3)};
+  for (int y = 0; y < height; ++y) {
+    std::memcpy(out.row(y), image.row(top + y) + left * 3, static_cast<std::size_t>(width) * 3);
+  }
+  return out;
+}
+
+Image flip_horizontally(const Image& image) {
+  Image out = image;
+  for (int y = 0; y < image.height; ++y) {
+    for (int x = 0; x < image.width; ++x) {
+      std::copy_n(image.row(y) + x * 3, 3, out.row(y) + (image.width - 1 - x) * 3);
+    }
+  }
+  return out;
+}
+
+std::string encode_png(const Image& image, const std::map<std::string, std::string>& text) {
+  start_vips();
+  try {
+    VipsBlob* blob = as_vips(image, text).pngsave_buffer();
+    std::size_t size = 0;
+    const void* data = vips_blob_get(blob, &size);
+    std::string bytes(static_cast<const char*>(data), size);
+    vips_area_unref(VIPS_AREA(blob));
+    return bytes;
+  } catch (const vips::VError& error) {
+    fail("PNG: cannot encode a picture of ", image.width, "x", image.height, ": ", reason(error));
+  }
+}
+
+void write_png(const Path& path, const Image& image,
+               const std::map<std::string, std::string>& text) {
+  write_file_atomic(path, encode_png(image, text));
+}
+
+}  // namespace lora
