@@ -82,7 +82,9 @@ class Adafactor : public Optimizer {
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_adafactor();
-std::unique_ptr<Optimizer> make_adafactor() { return std::make_unique<Adafactor>(); }
+std::unique_ptr<Optimizer> make_adafactor(const OptimizerSettings& settings);
+std::unique_ptr<Optimizer> make_adafactor(const OptimizerSettings&) {
+  return std::make_unique<Adafactor>();
+}
 
 }  // namespace lora

@@ -126,13 +126,15 @@ class FlatOptimizer : public Optimizer {
 
 class AdamW : public FlatOptimizer {
  public:
-  AdamW() : FlatOptimizer({FlatState("exp_avg"), FlatState("exp_avg_sq")}) {}
+  explicit AdamW(const OptimizerSettings& settings)
+      : FlatOptimizer({FlatState("exp_avg"), FlatState("exp_avg_sq")}),
+        beta1_(settings.beta1.value_or(0.9)),
+        beta2_(settings.beta2.value_or(0.999)),
+        epsilon_(settings.epsilon) {}
 
  private:
-  static constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEps = 1e-8;
-
-  double correction1() const { return 1 - std::pow(kBeta1, static_cast<double>(steps_)); }
-  double correction2() const { return 1 - std::pow(kBeta2, static_cast<double>(steps_)); }
+  double correction1() const { return 1 - std::pow(beta1_, static_cast<double>(steps_)); }
+  double correction2() const { return 1 - std::pow(beta2_, static_cast<double>(steps_)); }
 
   void update_cpu(ParameterPool& pool, std::int64_t begin, std::int64_t end, double lr,
                   double decay) override {
@@ -143,8 +145,8 @@ class AdamW : public FlatOptimizer {
     const auto keep = static_cast<float>(1 - lr * decay);
     const auto rate = static_cast<float>(lr / correction1());
     const auto root = static_cast<float>(1 / std::sqrt(correction2()));
-    const auto b1 = static_cast<float>(1 - kBeta1), b2 = static_cast<float>(kBeta2);
-    const auto c2 = static_cast<float>(1 - kBeta2), eps = static_cast<float>(kEps);
+    const auto b1 = static_cast<float>(1 - beta1_), b2 = static_cast<float>(beta2_);
+    const auto c2 = static_cast<float>(1 - beta2_), eps = static_cast<float>(epsilon_);
     for (std::int64_t i = begin; i < end; ++i) {
       m[i] += b1 * (g[i] - m[i]);
       v[i] = b2 * v[i] + c2 * g[i] * g[i];
@@ -157,27 +159,30 @@ class AdamW : public FlatOptimizer {
     at::Tensor p = part(pool.values(), range);
     at::Tensor m = moment(pool, 0, range), v = moment(pool, 1, range);
     p.mul_(1 - lr * range.weight_decay);
-    m.lerp_(g, 1 - kBeta1);
-    v.mul_(kBeta2).addcmul_(g, g, 1 - kBeta2);
-    const at::Tensor bottom = v.sqrt().div_(std::sqrt(correction2())).add_(kEps);
+    m.lerp_(g, 1 - beta1_);
+    v.mul_(beta2_).addcmul_(g, g, 1 - beta2_);
+    const at::Tensor bottom = v.sqrt().div_(std::sqrt(correction2())).add_(epsilon_);
     p.addcdiv_(m, bottom, -lr / correction1());
   }
+
+  double beta1_, beta2_, epsilon_;
 };
 
 class Lion : public FlatOptimizer {
  public:
-  Lion() : FlatOptimizer({FlatState("exp_avg")}) {}
+  explicit Lion(const OptimizerSettings& settings)
+      : FlatOptimizer({FlatState("exp_avg")}),
+        beta1_(settings.beta1.value_or(0.9)),
+        beta2_(settings.beta2.value_or(0.99)) {}
 
  private:
-  static constexpr double kBeta1 = 0.9, kBeta2 = 0.99;
-
   void update_cpu(ParameterPool& pool, std::int64_t begin, std::int64_t end, double lr,
                   double decay) override {
     float* p = pool.values().data_ptr<float>();
     const float* g = pool.gradients().data_ptr<float>();
     float* m = moment(pool, 0);
     const auto keep = static_cast<float>(1 - lr * decay), rate = static_cast<float>(lr);
-    const auto b1 = static_cast<float>(kBeta1), b2 = static_cast<float>(kBeta2);
+    const auto b1 = static_cast<float>(beta1_), b2 = static_cast<float>(beta2_);
     for (std::int64_t i = begin; i < end; ++i) {
       const float direction = b1 * m[i] + (1 - b1) * g[i];
       const float sign = static_cast<float>(direction > 0) - static_cast<float>(direction < 0);
@@ -191,26 +196,27 @@ class Lion : public FlatOptimizer {
     at::Tensor p = part(pool.values(), range);
     at::Tensor m = moment(pool, 0, range);
     p.mul_(1 - lr * range.weight_decay);
-    p.add_((m * kBeta1).add_(g, 1 - kBeta1).sign_(), -lr);
-    m.mul_(kBeta2).add_(g, 1 - kBeta2);
+    p.add_((m * beta1_).add_(g, 1 - beta1_).sign_(), -lr);
+    m.mul_(beta2_).add_(g, 1 - beta2_);
   }
+
+  double beta1_, beta2_;
 };
 
-// Momentum 0.9; weight decay is added to the gradient, as torch.optim.SGD does.
+// Weight decay is added to the gradient, as torch.optim.SGD does.
 class Sgd : public FlatOptimizer {
  public:
-  Sgd() : FlatOptimizer({FlatState("momentum")}) {}
+  explicit Sgd(const OptimizerSettings& settings)
+      : FlatOptimizer({FlatState("momentum")}), momentum_(settings.momentum) {}
 
  private:
-  static constexpr double kMomentum = 0.9;
-
   void update_cpu(ParameterPool& pool, std::int64_t begin, std::int64_t end, double lr,
                   double decay) override {
     float* p = pool.values().data_ptr<float>();
     const float* g = pool.gradients().data_ptr<float>();
     float* m = moment(pool, 0);
     const auto rate = static_cast<float>(lr), pull = static_cast<float>(decay);
-    const auto mu = static_cast<float>(kMomentum);
+    const auto mu = static_cast<float>(momentum_);
     for (std::int64_t i = begin; i < end; ++i) {
       m[i] = mu * m[i] + (g[i] + pull * p[i]);
       p[i] -= rate * m[i];
@@ -220,19 +226,21 @@ class Sgd : public FlatOptimizer {
   void update_device(ParameterPool& pool, const ParameterRange& range, double lr) override {
     at::Tensor p = part(pool.values(), range);
     at::Tensor m = moment(pool, 0, range);
-    m.mul_(kMomentum).add_(part(pool.gradients(), range)).add_(p, range.weight_decay);
+    m.mul_(momentum_).add_(part(pool.gradients(), range)).add_(p, range.weight_decay);
     p.add_(m, -lr);
   }
+
+  double momentum_;
 };
 
 template <typename T>
-std::unique_ptr<Optimizer> make() {
-  return std::make_unique<T>();
+std::unique_ptr<Optimizer> make(const OptimizerSettings& settings) {
+  return std::make_unique<T>(settings);
 }
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_adafactor();  // adafactor.cc
+std::unique_ptr<Optimizer> make_adafactor(const OptimizerSettings& settings);  // adafactor.cc
 
 namespace {
 
@@ -241,15 +249,16 @@ constexpr OptimizerRow kOptimizers[] = {
     {"lion", "Lion, betas 0.9 and 0.99: half of AdamW's memory; wants a 3-10 times lower rate",
      make<Lion>},
     {"adafactor", "Adafactor with a factored second moment: the least memory", make_adafactor},
-    {"sgd", "SGD with momentum 0.9", make<Sgd>},
+    {"sgd", "stochastic gradient descent, with momentum where set", make<Sgd>},
 };
 
 }  // namespace
 
 std::span<const OptimizerRow> optimizer_rows() { return kOptimizers; }
 
-std::unique_ptr<Optimizer> make_optimizer(std::string_view name) {
-  return row_of(optimizer_rows(), "optimizer", name).make();
+std::unique_ptr<Optimizer> make_optimizer(std::string_view name,
+                                          const OptimizerSettings& settings) {
+  return row_of(optimizer_rows(), "optimizer", name).make(settings);
 }
 
 }  // namespace lora

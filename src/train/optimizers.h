@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -88,14 +89,22 @@ class Optimizer {
                        const std::string& where) = 0;
 };
 
+// Absent: the optimizer's own default.
+struct OptimizerSettings {
+  std::optional<double> beta1, beta2;  // AdamW 0.9, 0.999; Lion 0.9, 0.99
+  double epsilon = 1e-8;               // AdamW
+  double momentum = 0;                 // SGD
+};
+
 struct OptimizerRow {
   std::string_view name;
   std::string_view help;
-  std::unique_ptr<Optimizer> (*make)();
+  std::unique_ptr<Optimizer> (*make)(const OptimizerSettings& settings);
 };
 
 std::span<const OptimizerRow> optimizer_rows();
 // Throws Error (usage) for an unknown name.
-std::unique_ptr<Optimizer> make_optimizer(std::string_view name);
+std::unique_ptr<Optimizer> make_optimizer(std::string_view name,
+                                          const OptimizerSettings& settings = {});
 
 }  // namespace lora

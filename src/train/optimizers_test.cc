@@ -48,7 +48,7 @@ std::vector<float> values(const ParameterPool& pool) {
 
 std::vector<float> run(const std::string& name, int steps) {
   ParameterPool pool(small_parameters());
-  const auto optimizer = make_optimizer(name);
+  const auto optimizer = make_optimizer(name, {.momentum = 0.9});
   for (int t = 0; t < steps; ++t) {
     set_gradients(pool, t);
     optimizer->step(pool, 0.05);
@@ -87,14 +87,14 @@ TEST(Optimizers, LionMovesByTheSign) {
 TEST(Optimizers, StateRestoresTheRunExactly) {
   for (const OptimizerRow& row : optimizer_rows()) {
     ParameterPool first(small_parameters());
-    const auto optimizer = row.make();
+    const auto optimizer = row.make({.momentum = 0.9});
     for (int t = 0; t < 3; ++t) {
       set_gradients(first, t);
       optimizer->step(first, 0.05);
     }
     ParameterPool second(small_parameters());
     second.restore(first.snapshot(), "test");
-    const auto again = row.make();
+    const auto again = row.make({.momentum = 0.9});
     again->restore(second, optimizer->state(first), "test");
     for (int t = 3; t < 6; ++t) {
       set_gradients(second, t);

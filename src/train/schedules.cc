@@ -55,7 +55,7 @@ std::span<const ScheduleRow> schedule_rows() { return kSchedules; }
 double schedule_factor(std::string_view name, const ScheduleSpan& span, std::int64_t step) {
   const ScheduleRow& row = row_of(schedule_rows(), "lr_scheduler", name);
   if (step < span.warmup) return static_cast<double>(step) / static_cast<double>(span.warmup);
-  return row.factor(span, step);
+  return span.minimum + (1 - span.minimum) * row.factor(span, step);
 }
 
 }  // namespace lora

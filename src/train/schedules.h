@@ -16,6 +16,7 @@ struct ScheduleSpan {
   double cycles = 1;        // hard restarts of cosine_with_restarts
   double power = 1;         // exponent of polynomial
   double floor = 1e-7;      // polynomial ends at floor / peak of the peak rate
+  double minimum = 0;       // the factor after warm-up falls to this instead of 0
   double peak = 1;          // the peak learning rate (only polynomial's end depends on it)
 };
 

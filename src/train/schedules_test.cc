@@ -44,6 +44,18 @@ TEST(Schedules, AgreeWithTransformers) {
   }
 }
 
+// Reference values of a cosine from 1 to 0.1 (stanford-cs336 assignment 1, MIT).
+TEST(Schedules, FallToTheMinimum) {
+  const ScheduleSpan span{.warmup = 7, .total = 21, .minimum = 0.1};
+  const double expected[] = {0, 0.14285714285714285, 0.2857142857142857};
+  for (int i = 0; i < 3; ++i) EXPECT_NEAR(schedule_factor("cosine", span, i), expected[i], 1e-12);
+  EXPECT_NEAR(schedule_factor("cosine", span, 7), 1.0, 1e-12);
+  EXPECT_NEAR(schedule_factor("cosine", span, 8), 0.9887175604818206, 1e-12);
+  EXPECT_NEAR(schedule_factor("cosine", span, 14), 0.55, 1e-12);
+  EXPECT_NEAR(schedule_factor("cosine", span, 20), 0.11128243951817937, 1e-12);
+  EXPECT_NEAR(schedule_factor("cosine", span, 21), 0.1, 1e-12);
+}
+
 TEST(Schedules, WithoutWarmupStartAtThePeak) {
   for (const ScheduleRow& row : schedule_rows()) {
     EXPECT_DOUBLE_EQ(schedule_factor(row.name, {.total = 10}, 0), 1) << row.name;
