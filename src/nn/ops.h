@@ -7,8 +7,17 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <string_view>
 
 namespace lora {
+
+enum class Activation { silu, gelu, gelu_tanh, relu };  // gelu: exact (erf)
+
+// "silu", "gelu_new", "gelu_pytorch_tanh", ... as config.json spells them; throws Error naming
+// `where` and the known ones.
+Activation activation_from_name(std::string_view name, std::string_view where);
+
+at::Tensor activate(const at::Tensor& x, Activation activation);
 
 // x * rsqrt(mean(x^2) + eps) * (weight + offset), over the last dimension; offset 1 for gemma.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, double offset = 0);
@@ -19,11 +28,14 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& 
 
 // silu(gate) * up
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
+// activation(gate) * up
+at::Tensor gated(const at::Tensor& gate, const at::Tensor& up, Activation activation);
 
 // Which keys a query may see.
 struct AttentionMask {
-  // Document of each position [B, T] int64, 0 = padding; undefined: one document a row.
-  // Attention is block-diagonal over documents.
+  // Document of each key [B, S] int64, 0 = padding; undefined: one document a row. The queries
+  // are the last T keys. Attention is block-diagonal over documents (padding sees padding, so that
+  // no row is empty).
   at::Tensor documents;
   bool causal = true;
   std::int64_t window = 0;  // a token sees itself and window - 1 before it; 0 = no limit

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Chooses between the fused kernels and plain ATen.
+#include "nn/ops.h"
+
+#include <iterator>
+#include <vector>
+
+#include "base/table.h"
+#include "nn/ops_plain.h"
+
+namespace lora {
+namespace {
+
+struct ActivationRow {
+  std::string_view name;
+  Activation activation;
+};
+
+constexpr ActivationRow kActivations[] = {
+    {"silu", Activation::silu},           {"swish", Activation::silu},
+    {"gelu", Activation::gelu},           {"gelu_new", Activation::gelu_tanh},
+    {"gelu_fast", Activation::gelu_tanh}, {"gelu_pytorch_tanh", Activation::gelu_tanh},
+    {"relu", Activation::relu},
+};
+
+}  // namespace
+
+Activation activation_from_name(std::string_view name, std::string_view where) {
+  const std::span<const ActivationRow> table = kActivations;
+  if (const ActivationRow* row = find_row(table, name)) return row->activation;
+  fail(where, " '", name, "': unknown (known: ", join_words(names_of(table)), ")",
+       did_you_mean(name, names_of(table)));
+}
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, double offset) {
+  return plain::rms_norm(x, weight, eps, offset);
+}
+
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  return plain::rotate(x, cos, sin);
+}
+
+at::Tensor activate(const at::Tensor& x, Activation activation) {
+  return plain::activate(x, activation);
+}
+
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
+  return gated(gate, up, Activation::silu);
+}
+
+at::Tensor gated(const at::Tensor& gate, const at::Tensor& up, Activation activation) {
+  return plain::gated(gate, up, activation);
+}
+
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
+                     const AttentionMask& mask, double softcap) {
+  return plain::attention(q, k, v, scale, mask, softcap);
+}
+
+at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
+                                const at::Tensor& labels, double softcap) {
+  return plain::linear_cross_entropy(hidden, weight, labels, softcap);
+}
+
+}  // namespace lora

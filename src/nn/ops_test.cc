@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/ops.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "nn/ops_plain.h"
+
+namespace lora {
+namespace {
+
+double distance(const at::Tensor& a, const at::Tensor& b) {
+  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
+}
+
+at::Tensor leaf(at::IntArrayRef shape) { return at::randn(shape).requires_grad_(true); }
+
+}  // namespace
+
+TEST(Ops, LinearCrossEntropyEqualsFullLogits) {
+  at::manual_seed(1);
+  const at::Tensor weight = at::randn({301, 12});
+  const at::Tensor labels = at::randint(0, 301, {40}, at::kLong);
+  for (double cap : {0.0, 3.0}) {
+    const at::Tensor hidden = leaf({40, 12});
+    const at::Tensor fused = linear_cross_entropy(hidden, weight, labels, cap);
+    const auto gradient = torch::autograd::grad({fused * 0.25}, {hidden})[0];
+    at::Tensor logits = at::linear(hidden, weight);
+    if (cap > 0) logits = (logits / cap).tanh() * cap;
+    const at::Tensor expected = at::cross_entropy_loss(logits, labels, {}, at::Reduction::Sum);
+    EXPECT_NEAR(fused.item<double>(), expected.item<double>(), 1e-3);
+    const auto reference = torch::autograd::grad({expected * 0.25}, {hidden})[0];
+    EXPECT_LT(distance(gradient, reference), 1e-5);
+  }
+}
+
+TEST(Ops, LinearCrossEntropyInSeveralChunks) {
+  // 3 rows a chunk at this vocabulary.
+  const std::int64_t words = (std::int64_t{8} << 20) / 3;
+  const at::Tensor weight = at::randn({words, 2});
+  const at::Tensor labels = at::tensor({0L, 5L, 17L, words - 1});
+  const at::Tensor hidden = leaf({4, 2});
+  const at::Tensor fused = linear_cross_entropy(hidden, weight, labels);
+  const at::Tensor expected =
+      at::cross_entropy_loss(at::linear(hidden, weight), labels, {}, at::Reduction::Sum);
+  EXPECT_NEAR(fused.item<double>() / expected.item<double>(), 1, 1e-5);
+  EXPECT_LT(distance(torch::autograd::grad({fused}, {hidden})[0],
+                     torch::autograd::grad({expected}, {hidden})[0]),
+            1e-4);
+}
+
+TEST(Ops, AttentionKeepsDocumentsAndWindowApart) {
+  at::manual_seed(2);
+  const at::Tensor q = at::randn({1, 7, 4, 6}), k = at::randn({1, 7, 2, 6}),
+                   v = at::randn({1, 7, 2, 6});
+  const at::Tensor documents = at::tensor({0L, 1L, 1L, 1L, 2L, 2L, 2L}).unsqueeze(0);
+  const at::Tensor packed = attention(q, k, v, 0.4, {.documents = documents});
+  for (const auto& [begin, size] : {std::pair{1, 3}, {4, 3}}) {
+    const auto part = [&](const at::Tensor& t) { return t.narrow(1, begin, size); };
+    EXPECT_LT(distance(part(packed), attention(part(q), part(k), part(v), 0.4, {})), 1e-6);
+  }
+  // With a window of 1 a token sees only itself.
+  const at::Tensor alone = attention(q, k, v, 0.4, {.window = 1});
+  EXPECT_LT(distance(alone, v.repeat_interleave(2, 2)), 1e-6);
+}
+
+TEST(Ops, AttentionWithCachedKeysEqualsWholeSequence) {
+  const at::Tensor q = at::randn({2, 9, 4, 6}), k = at::randn({2, 9, 4, 6}),
+                   v = at::randn({2, 9, 4, 6});
+  for (std::int64_t window : {0, 3}) {
+    const at::Tensor whole = attention(q, k, v, 0.4, {.window = window}, 2.0);
+    const at::Tensor last =
+        attention(q.narrow(1, 6, 3), k, v, 0.4, {.window = window, .past = 6}, 2.0);
+    EXPECT_LT(distance(whole.narrow(1, 6, 3), last), 1e-6);
+  }
+}
+
+TEST(Ops, NormAndRotationKeepTheirDtype) {
+  const at::Tensor x = at::randn({1, 3, 2, 8}).to(at::kBFloat16);
+  EXPECT_EQ(rms_norm(x, at::ones({8}), 1e-6, 1).scalar_type(), at::kBFloat16);
+  const at::Tensor zero = at::zeros({1, 3, 8});
+  EXPECT_EQ(distance(rotate(x, zero + 1, zero), x), 0);
+  // A quarter turn maps (first half, second half) to (-second, first).
+  const at::Tensor turned = rotate(x, zero, zero + 1);
+  EXPECT_EQ(distance(turned.narrow(3, 4, 4), x.narrow(3, 0, 4)), 0);
+  EXPECT_EQ(distance(turned.narrow(3, 0, 4), -x.narrow(3, 4, 4)), 0);
+}
+
+TEST(Ops, ActivationNames) {
+  EXPECT_EQ(activation_from_name("gelu_new", "x"), Activation::gelu_tanh);
+  try {
+    activation_from_name("silo", "config.json: 'hidden_act'");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "config.json: 'hidden_act' 'silo': unknown (known: silu, swish, gelu, gelu_new, "
+                 "gelu_fast, gelu_pytorch_tanh, relu); did you mean 'silu'?");
+  }
+}
+
+}  // namespace lora
