@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// kohya's flat module names ("lora_unet_down_blocks_0_attentions_0_proj_in", SDXL with SGM block
+// names "lora_unet_input_blocks_4_1_proj_in") and the diffusers paths they stand for.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace lora {
+
+// "lora_unet_...", "lora_te_...", "lora_te1_...", "lora_te2_..." -> "unet....", "text_encoder....",
+// "text_encoder_2....". Nothing for a name without these prefixes or with parts that no module of
+// Stable Diffusion has. Block names of both layouts are read.
+std::optional<std::string> path_of_kohya(std::string_view name);
+
+// The reverse. `sdxl` picks SGM block names and lora_te1_/lora_te2_. Throws Error for a path
+// without one of the three components.
+std::string kohya_of_path(std::string_view path, bool sdxl);
+
+}  // namespace lora

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "io/adapters/adapter_writer.h"
+#include "io/adapters/encode.h"
+#include "io/adapters/peft_config.h"
+
+namespace lora {
+namespace {
+
+std::string last_part(const std::string& path) { return path.substr(path.rfind('.') + 1); }
+
+// The value most modules have; the smallest of equally frequent ones.
+double most_frequent(const std::map<std::string, double>& values) {
+  std::map<double, int> count;
+  for (const auto& [path, value] : values) ++count[value];
+  return std::max_element(count.begin(), count.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+// Exceptions from `usual`: by the last part of the name where all modules of that part agree, by
+// the full path otherwise.
+PeftPattern exceptions(const std::map<std::string, double>& values, double usual) {
+  std::map<std::string, std::set<double>> by_part;
+  for (const auto& [path, value] : values) by_part[last_part(path)].insert(value);
+  std::map<std::string, double> pattern;
+  for (const auto& [path, value] : values) {
+    if (value == usual) continue;
+    pattern[by_part[last_part(path)].size() == 1 ? last_part(path) : path] = value;
+  }
+  return {pattern.begin(), pattern.end()};
+}
+
+// "layers.3.mlp" -> "layers.*.mlp", and the numbers that were there.
+std::pair<std::string, std::string> without_numbers(const std::string& path) {
+  std::string name, numbers;
+  for (const std::string& part : split(path, '.')) {
+    const bool number = part.find_first_not_of("0123456789") == std::string::npos;
+    name += (number ? "*" : part) + ".";
+    if (number) numbers += part + ".";
+  }
+  return {name, numbers};
+}
+
+// Last parts of the names, where every kind of module is adapted in the same layers beginning with
+// layer 0; full paths otherwise, since PEFT would adapt more modules than the file holds.
+std::vector<std::string> derive_targets(const AdapterFile& adapter) {
+  std::map<std::string, std::set<std::string>> layers;
+  std::set<std::string> parts, paths;
+  for (const AdapterModule& module : adapter.modules) {
+    const auto [name, numbers] = without_numbers(module.path);
+    layers[name].insert(numbers);
+    parts.insert(last_part(module.path));
+    paths.insert(module.path);
+  }
+  const std::set<std::string>& first = layers.begin()->second;
+  const bool regular = parts.size() == layers.size() &&
+                       std::all_of(layers.begin(), layers.end(),
+                                   [&](const auto& entry) { return entry.second == first; }) &&
+                       (first.contains("0.") || first.contains(""));
+  const bool whole =
+      regular && (first.contains("") || first.contains(std::to_string(first.size() - 1) + "."));
+  const std::set<std::string>& chosen = whole ? parts : paths;
+  return {chosen.begin(), chosen.end()};
+}
+
+PeftConfig config_of(const AdapterFile& adapter) {
+  std::map<std::string, double> ranks, alphas;
+  for (const AdapterModule& module : adapter.modules) {
+    ranks[module.path] = static_cast<double>(module.rank());
+    alphas[module.path] = module.alpha;
+  }
+  PeftConfig config;
+  config.r = most_frequent(ranks);
+  config.alpha = most_frequent(alphas);
+  config.rank_pattern = exceptions(ranks, *config.r);
+  config.alpha_pattern = exceptions(alphas, *config.alpha);
+  config.use_rslora = adapter.use_rslora;
+  config.use_dora = adapter.use_dora;
+  config.fan_in_fan_out = adapter.fan_in_fan_out;
+  config.dropout = adapter.dropout;
+  config.base_model = adapter.base_model;
+  config.task_type = adapter.task_type.empty() ? "CAUSAL_LM" : adapter.task_type;
+  config.target_modules =
+      adapter.target_modules.empty() ? derive_targets(adapter) : adapter.target_modules;
+  std::sort(config.target_modules.begin(), config.target_modules.end());
+  return config;
+}
+
+}  // namespace
+
+PeftFiles encode_peft(const AdapterFile& adapter) {
+  if (adapter.kind != AdapterKind::llm || adapter.modules.empty()) {
+    fail(adapter.path.string(), ": an adapter for ", kind_title(adapter.kind),
+         " cannot be written as a PEFT folder; use the format diffusers or kohya");
+  }
+  TensorMap tensors = adapter.others;
+  for (const AdapterModule& module : adapter.modules) {
+    const std::string name = "base_model.model." + module.path;
+    tensors[name + ".lora_A.weight"] = module.a;
+    tensors[name + ".lora_B.weight"] = module.b;
+    if (module.magnitude.defined()) tensors[name + ".lora_magnitude_vector"] = module.magnitude;
+  }
+  return {encode_tensors(tensors, {{"format", "pt"}}), format_peft_config(config_of(adapter))};
+}
+
+void write_peft(const Path& folder, const AdapterFile& adapter) {
+  const PeftFiles files = encode_peft(adapter);
+  write_file_atomic(folder / "adapter_config.json", files.config);
+  write_file_atomic(folder / "adapter_model.safetensors", files.weights);
+  write_file_atomic(folder / "pytorch_lora_weights.safetensors", files.weights);
+}
+
+}  // namespace lora
