@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "commands/commands.h"
+#include "config/config.h"
 
 namespace {
 
@@ -22,11 +23,19 @@ EngineMain load_engine() {
   return reinterpret_cast<EngineMain>(dlsym(library, "lora_engine_main"));
 }
 
+// `lora help`, `lora help VERB`, `lora help config [KEY | --markdown]`.
+std::string help_for(const std::string& topic, const std::string& detail) {
+  if (topic.empty()) return lora::help_text();
+  if (topic != "config") return lora::help_text(topic);
+  if (detail == "--markdown") return lora::config_markdown();
+  return detail.empty() ? lora::config_help() : lora::config_help(detail);
+}
+
 int run(int argc, char** argv) {
   const std::string verb = argc > 1 ? argv[1] : "help";
   const std::string next = argc > 2 ? argv[2] : "";
   if (verb == "help" || verb == "--help" || verb == "-h") {
-    std::fputs((next.empty() ? lora::help_text() : lora::help_text(next)).c_str(), stdout);
+    std::fputs(help_for(next, argc > 3 ? argv[3] : "").c_str(), stdout);
     return 0;
   }
   if (next == "--help" || next == "-h") {

@@ -9,7 +9,8 @@ namespace {
 constexpr CommandRow kCommands[] = {
     {"train", "lora train --config FILE [key=value ...] [--check] [--resume] [--json]",
      "preflight, train, publish a version"},
-    {"help", "lora help [VERB | config]", "this list, one command, or every configuration key"},
+    {"help", "lora help [VERB | config [KEY | --markdown]]",
+     "this list, one command, or every configuration key"},
 };
 
 }  // namespace

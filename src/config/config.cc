@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/config.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "config/problems.h"
+#include "config/read.h"
+#include "config/rules.h"
+#include "config/values.h"
+
+namespace lora {
+
+Config parse_config(const std::string& text, const std::string& name,
+                    const std::vector<std::string>& overrides) {
+  Problems problems;
+  Given given = read_entries(text, name, problems);
+  const bool readable = !given.empty() || problems.empty();
+  apply_overrides(overrides, given, problems);
+  Config config;
+  for (const auto& [key, entry] : given) {
+    const Placer placer = [&entry](const YAML::Node& node) { return place_in(entry, node); };
+    read_value(entry.value, *entry.field, placer, config, problems);
+  }
+  if (readable) check_rules(given, name, config, problems);
+  problems.throw_if_any();
+  return config;
+}
+
+Config load_config(const Path& file, const std::vector<std::string>& overrides) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(file, ignored)) {
+    fail_usage(file.string(), ": no such configuration file; give a YAML file, see configs/");
+  }
+  return parse_config(read_file(file), file.string(), overrides);
+}
+
+void fill_defaults(Config& config) {
+  const bool image = is_image_task(config);
+  if (!config.lora_rank) config.lora_rank = 8;
+  if (!config.lora_alpha) {
+    config.lora_alpha = static_cast<double>(*config.lora_rank) * (image ? 1 : 2);
+  }
+  if (!config.lora_dropout) config.lora_dropout = 0;
+  if (!config.use_rslora) config.use_rslora = false;
+  if (!config.use_dora) config.use_dora = false;
+  if (!config.learning_rate) config.learning_rate = image ? 1e-4 : 2e-4;
+  if (config.target_modules.empty()) {
+    config.target_modules = image ? std::vector<std::string>{"attention"}
+                                  : std::vector<std::string>{"q_proj", "v_proj"};
+  }
+}
+
+bool is_image_task(const Config& config) { return config.task_type == "text-to-image"; }
+
+bool is_regex(std::string_view target) {
+  return target.find_first_of("\\*+?()[]{}|^$") != std::string_view::npos;
+}
+
+bool is_warm_start(const Config& config) {
+  const std::string& value = config.init_lora_weights;
+  return value != "true" && value != "false" && value != "gaussian";
+}
+
+std::int64_t warmup_steps_of(const Config& config, std::int64_t total) {
+  if (config.warmup_steps) return *config.warmup_steps;
+  const bool warm = is_warm_start(config);
+  const double ratio = config.warmup_ratio.value_or(warm ? 0.05 : 0.03);
+  const auto steps =
+      static_cast<std::int64_t>(std::ceil(ratio * static_cast<double>(total) - 1e-9));
+  if (config.warmup_ratio) return steps;
+  return std::min(std::max<std::int64_t>(steps, warm ? 10 : 0), total / 2);
+}
+
+Path output_root(const Config& config) {
+  const Path folder = Path(config.output_dir).lexically_normal();
+  const Path clean = folder.has_filename() ? folder : folder.parent_path();
+  return clean.has_parent_path() ? clean.parent_path() : Path(".");
+}
+
+}  // namespace lora

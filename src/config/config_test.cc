@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <set>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "config/config_fixture.h"
+#include "config/dialect.h"
+#include "config/fields.h"
+
+namespace lora {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST_F(ConfigTest, KeysTypesAndAliases) {
+  const Config config = text(
+      "r: 4\nnetwork_alpha: 2\nlr: 1e-4\nnum_train_epochs: 3.0\nlora_target: q_proj, v_proj\n"
+      "per_device_train_batch_size: 2\ncutoff_len: 128\nrank_pattern: {down_proj: 16}\n"
+      "columns: {output: answer}\noptim: adamw_torch\nmixed_precision: no\npacking: yes\n"
+      "lora_dropout:\n");
+  EXPECT_EQ(config.lora_rank, 4);
+  EXPECT_EQ(config.lora_alpha, 2);
+  EXPECT_EQ(config.learning_rate, 1e-4);
+  EXPECT_EQ(config.epochs, 3);
+  EXPECT_THAT(config.target_modules, ElementsAre("q_proj", "v_proj"));
+  EXPECT_EQ(config.batch_size, 2);
+  EXPECT_EQ(config.max_seq_length, 128);
+  EXPECT_EQ(config.rank_pattern.at("down_proj"), 16);
+  EXPECT_EQ(config.columns.at("output"), "answer");
+  EXPECT_EQ(config.optimizer, "adamw");
+  EXPECT_EQ(config.mixed_precision, "no");
+  EXPECT_TRUE(config.packing);
+  EXPECT_FALSE(config.lora_dropout);  // null = absent
+  EXPECT_EQ(config.task_type, "text-generation");
+}
+
+TEST_F(ConfigTest, ARegularExpressionIsOneTarget) {
+  const Config config = text("target_modules: layers\\.[0-3]\\..*(q|v)_proj{1,2}\n");
+  EXPECT_THAT(config.target_modules, ElementsAre("layers\\.[0-3]\\..*(q|v)_proj{1,2}"));
+  EXPECT_TRUE(is_regex(config.target_modules[0]));
+  EXPECT_FALSE(is_regex("attn1.to_q"));
+}
+
+TEST_F(ConfigTest, OverridesReplaceTheFileAndDisplaceTheOtherOfAPair) {
+  const Config config = text("epochs: 3\nwarmup_ratio: 0.1\nlora_rank: eight\n",
+                             {"max_steps=20", "lora_rank=8", "r=16", "warmup_steps=2",
+                              "target_modules=[q_proj, o_proj]", "trigger_word=null"});
+  EXPECT_FALSE(config.epochs);
+  EXPECT_EQ(config.max_steps, 20);
+  EXPECT_EQ(config.lora_rank, 16);
+  EXPECT_FALSE(config.warmup_ratio);
+  EXPECT_EQ(config.warmup_steps, 2);
+  EXPECT_THAT(config.target_modules, ElementsAre("q_proj", "o_proj"));
+}
+
+TEST_F(ConfigTest, WhatFollowsFromOtherKeys) {
+  EXPECT_EQ(text("").epochs, 3);
+  EXPECT_EQ(image("").epochs, 10);
+  EXPECT_EQ(text("").retain, "none");
+  const std::string warm = "init_lora_weights: examples/llm/base/model.safetensors\n";
+  EXPECT_EQ(text(warm + "replay: 0.25\n").retain, "replay");
+  EXPECT_EQ(text(warm + "retain: replay\n").replay, 0.5);
+  EXPECT_TRUE(is_warm_start(text(warm)));
+  EXPECT_FALSE(is_warm_start(text("init_lora_weights: Gaussian\n")));
+  EXPECT_EQ(text("init_lora_weights: True\n").init_lora_weights, "true");
+}
+
+TEST_F(ConfigTest, WarmUpSteps) {
+  Config config;
+  EXPECT_EQ(warmup_steps_of(config, 1000), 30);
+  EXPECT_EQ(warmup_steps_of(config, 10), 1);
+  config.init_lora_weights = "v1";
+  EXPECT_EQ(warmup_steps_of(config, 1000), 50);
+  EXPECT_EQ(warmup_steps_of(config, 100), 10);
+  EXPECT_EQ(warmup_steps_of(config, 8), 4);
+  config.warmup_ratio = 0.1;
+  EXPECT_EQ(warmup_steps_of(config, 100), 10);
+  config.warmup_ratio.reset();
+  config.warmup_steps = 0;
+  EXPECT_EQ(warmup_steps_of(config, 100), 0);
+}
+
+TEST_F(ConfigTest, DefaultsOfTheAdapter) {
+  Config config = text("r: 4\n");
+  fill_defaults(config);
+  EXPECT_EQ(config.lora_alpha, 8);
+  EXPECT_EQ(config.learning_rate, 2e-4);
+  EXPECT_THAT(config.target_modules, ElementsAre("q_proj", "v_proj"));
+  Config picture = image("");
+  fill_defaults(picture);
+  EXPECT_EQ(picture.lora_alpha, 8);
+  EXPECT_THAT(picture.target_modules, ElementsAre("attention"));
+}
+
+TEST_F(ConfigTest, OutputRoot) {
+  Config config;
+  config.output_dir = "./output/v1/";
+  EXPECT_EQ(output_root(config), Path("output"));
+  config.output_dir = "v1";
+  EXPECT_EQ(output_root(config), Path("."));
+}
+
+TEST_F(ConfigTest, ResolvedYamlGivesTheSameConfig) {
+  Config config = image(
+      "trigger_word: \"a \\\"b\\\" # c: \\n\\\\\"\nsample_prompts: [\"x, y\", 'null']\n"
+      "snr_gamma: 5\nlr: 1e-7\nrank_pattern: {'.*to_q': 4}\nalpha_pattern: {to_k: 0.3}\n"
+      "columns: {image: \"\", caption: 'no'}\nuse_dora: true\nclass_prompt: null\n");
+  EXPECT_EQ(parse_config(resolved_yaml(config), "resolved.yaml"), config);
+  fill_defaults(config);
+  EXPECT_EQ(parse_config(resolved_yaml(config), "resolved.yaml"), config);
+  Config other = text("retain: none\nmax_steps: 5\n");
+  EXPECT_EQ(parse_config(resolved_yaml(other), "resolved.yaml"), other);
+}
+
+TEST_F(ConfigTest, SamplePromptsFromAFileAreResolved) {
+  const Path file = Path(testing::TempDir()) / "config_test_prompts.txt";
+  write_file_atomic(file, "# fronts\na cat\n\n  a dog, red \n");
+  EXPECT_THAT(image("sample_prompts: " + file.string() + "\n").sample_prompts,
+              ElementsAre("a cat", "a dog, red"));
+}
+
+TEST_F(ConfigTest, ShippedConfigurationsLoad) {
+  for (const char* name : {"llm_lora", "sd_lora"}) {
+    const Config config = load_config(std::string("configs/") + name + ".yaml");
+    EXPECT_EQ(parse_config(resolved_yaml(config), "resolved.yaml"), config) << name;
+    EXPECT_FALSE(is_warm_start(config));
+  }
+  const std::string parent = "init_lora_weights=examples/llm/base/model.safetensors";
+  for (const char* name : {"llm_increment", "sd_increment"}) {
+    const Config config = load_config(std::string("configs/") + name + ".yaml", {parent});
+    EXPECT_TRUE(is_warm_start(config));
+    EXPECT_EQ(config.replay, 0.5);
+    EXPECT_FALSE(config.learning_rate);
+  }
+}
+
+TEST_F(ConfigTest, EveryFileInConfigsIsListedAbove) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator("configs")) {
+    names.insert(entry.path().stem().string());
+  }
+  EXPECT_THAT(names, ElementsAre("llm_increment", "llm_lora", "sd_increment", "sd_lora"));
+}
+
+TEST(ConfigFields, NamesAreUniqueAndDefaultsAreAllowed) {
+  std::set<std::string> names;
+  for (const std::string& name : field_names()) EXPECT_TRUE(names.insert(name).second) << name;
+  for (const std::string& name : names) EXPECT_EQ(advice_for(name), "") << name;
+  for (const FieldGroup& group : field_groups()) {
+    for (const Field& field : group.fields) {
+      const std::string value = value_text(Config{}, field).value_or("\"\"");
+      if (field.choices.empty() || value == "\"\"") continue;
+      EXPECT_THAT(split(field.choices, ' '), testing::Contains(value)) << field.name;
+      EXPECT_EQ(not_available(field.name, value), "") << field.name;
+    }
+  }
+}
+
+TEST_F(ConfigTest, TheGeneratedPageIsCurrent) {
+  EXPECT_EQ(read_file("docs/config.md"), config_markdown())
+      << "run: lora help config --markdown > docs/config.md";
+}
+
+TEST(ConfigHelp, OneKey) {
+  EXPECT_THAT(config_help("network_dim"), HasSubstr("default: the parent's, else 8\n"));
+  EXPECT_THAT(config_help("mixed_precision"), HasSubstr("values: auto, bf16, fp16, no\n"));
+  try {
+    config_help("lora_rnak");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "configuration key 'lora_rnak': unknown; did you mean 'lora_rank'?");
+    EXPECT_EQ(error.code(), Exit::usage);
+  }
+}
+
+}  // namespace
+}  // namespace lora

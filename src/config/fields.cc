@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/fields.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace lora {
+namespace {
+
+// A text that YAML reads back as the same text.
+std::string quote(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    switch (c) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20) {
+          out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+        } else {
+          out += c;
+        }
+    }
+  }
+  return out + "\"";
+}
+
+bool is_plain(std::string_view text) {
+  constexpr std::string_view kSafe =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-";
+  return !text.empty() && text.front() != '-' && lower_ascii(text) != "null" &&
+         text.find_first_not_of(kSafe) == std::string_view::npos;
+}
+
+std::optional<std::string> show(bool value) { return value ? "true" : "false"; }
+std::optional<std::string> show(std::int64_t value) { return fmt::format("{}", value); }
+std::optional<std::string> show(double value) { return fmt::format("{}", value); }
+std::optional<std::string> show(const std::string& value) {
+  return is_plain(value) ? value : quote(value);
+}
+
+template <typename T>
+std::optional<std::string> show(const std::optional<T>& value) {
+  return value ? show(*value) : std::nullopt;
+}
+
+std::optional<std::string> show(const std::vector<std::string>& values) {
+  if (values.empty()) return std::nullopt;
+  std::vector<std::string> words;
+  for (const std::string& value : values) words.push_back(*show(value));
+  return "[" + join_words(words) + "]";
+}
+
+template <typename T>
+std::optional<std::string> show(const std::map<std::string, T>& values) {
+  if (values.empty()) return std::nullopt;
+  std::vector<std::string> words;
+  for (const auto& [key, value] : values) words.push_back(*show(key) + ": " + *show(value));
+  return "{" + join_words(words) + "}";
+}
+
+struct TypeName {
+  std::string_view operator()(bool Config::*) const { return "true or false"; }
+  std::string_view operator()(std::int64_t Config::*) const { return "a whole number"; }
+  std::string_view operator()(double Config::*) const { return "a number"; }
+  std::string_view operator()(std::string Config::*) const { return "a text"; }
+  template <typename T>
+  std::string_view operator()(std::optional<T> Config::*) const {
+    return (*this)(static_cast<T Config::*>(nullptr));
+  }
+  std::string_view operator()(std::vector<std::string> Config::*) const {
+    return "a text or a list of texts";
+  }
+  std::string_view operator()(std::map<std::string, std::string> Config::*) const {
+    return "a mapping {name: text}";
+  }
+  std::string_view operator()(std::map<std::string, std::int64_t> Config::*) const {
+    return "a mapping {module: whole number}";
+  }
+  std::string_view operator()(std::map<std::string, double> Config::*) const {
+    return "a mapping {module: number}";
+  }
+};
+
+}  // namespace
+
+std::span<const FieldGroup> field_groups() {
+  static const FieldGroup kGroups[] = {
+      {"The task and its base model", task_fields()},
+      {"Data", data_fields()},
+      {"The adapter", adapter_fields()},
+      {"Continuing from a version", continue_fields()},
+      {"Optimisation", optimizer_fields()},
+      {"Length of the run", length_fields()},
+      {"The machine", machine_fields()},
+      {"Text", text_fields()},
+      {"Images", image_fields()},
+      {"Prior preservation (images)", prior_fields()},
+      {"Watching", watch_fields()},
+      {"Samples", sample_fields()},
+  };
+  return kGroups;
+}
+
+const Field* find_field(std::string_view name) {
+  for (const FieldGroup& group : field_groups()) {
+    for (const Field& field : group.fields) {
+      if (field.name == name) return &field;
+      for (const std::string& alias : split(field.aliases, ' ')) {
+        if (!alias.empty() && alias == name) return &field;
+      }
+    }
+  }
+  return nullptr;
+}
+
+std::vector<std::string> field_names() {
+  std::vector<std::string> names;
+  for (const FieldGroup& group : field_groups()) {
+    for (const Field& field : group.fields) {
+      names.emplace_back(field.name);
+      for (const std::string& alias : split(field.aliases, ' ')) {
+        if (!alias.empty()) names.push_back(alias);
+      }
+    }
+  }
+  return names;
+}
+
+std::string_view type_name(const Field& field) { return std::visit(TypeName{}, field.member); }
+
+std::string range_text(const Range& range) {
+  const bool low = range.low != Range{}.low;
+  const bool high = range.high != Range{}.high;
+  if (low && high) return fmt::format("{:.15g} to {:.15g}", range.low, range.high);
+  if (low) return fmt::format("{} {:.15g}", range.open ? "greater than" : "at least", range.low);
+  return high ? fmt::format("at most {:.15g}", range.high) : "";
+}
+
+std::optional<std::string> value_text(const Config& config, const Field& field) {
+  return std::visit([&](auto member) { return show(config.*member); }, field.member);
+}
+
+}  // namespace lora

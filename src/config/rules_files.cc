@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the configuration names on disk: base model, data, the version to start from, the output.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "base/text.h"
+#include "config/dialect.h"
+#include "config/rules.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_there(const Path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+bool is_pickle(const Path& path) {
+  const std::string ending = lower_ascii(path.extension().string());
+  return ending == ".ckpt" || ending == ".pt" || ending == ".pth" || ending == ".bin";
+}
+
+// "text-generation", "text-to-image", or "" after telling why it is neither.
+std::string task_of_base(const RuleContext& context) {
+  const std::string& text = context.config.base_model;
+  const Path path = text;
+  const auto refuse = [&](const std::string& message) {
+    context.say("base_model", message);
+    return std::string();
+  };
+  if (!is_there(path)) {
+    return refuse(
+        fmt::format("no such file or folder (found '{}', expected a model on this "
+                    "machine); models are not downloaded: give its folder",
+                    text));
+  }
+  if (!fs::is_directory(path)) {
+    if (is_pickle(path)) {
+      return refuse(
+          fmt::format("a pickle is not read (found '{}'): loading one can run code; "
+                      "convert it to .safetensors",
+                      text));
+    }
+    if (path.extension() == ".safetensors") return "text-to-image";
+    return refuse(
+        fmt::format("not a base model (found the file '{}', expected a folder or a "
+                    ".safetensors checkpoint); give the model's folder",
+                    text));
+  }
+  if (is_there(path / "model_index.json") || is_there(path / "unet")) return "text-to-image";
+  if (is_there(path / "config.json")) return "text-generation";
+  if (is_there(path / "adapter_config.json") || is_there(path / "version.json")) {
+    return refuse(
+        fmt::format("an adapter, not a base model (found '{}'); give the model it was "
+                    "trained on, and the adapter in init_lora_weights",
+                    text));
+  }
+  return refuse(
+      fmt::format("not a base model (found a folder without config.json and "
+                  "model_index.json: '{}'); give the folder that holds them",
+                  text));
+}
+
+void infer_task(const RuleContext& context) {
+  if (context.config.base_model.empty()) return;
+  const std::string found = task_of_base(context);
+  std::string& task = context.config.task_type;
+  if (task.empty()) {
+    task = found;
+  } else if (!found.empty() && found != task) {
+    context.say("task_type",
+                fmt::format("does not fit base_model (found {}, expected {}: '{}' is such a "
+                            "model); remove task_type or give another base_model",
+                            task, found, context.config.base_model));
+  }
+}
+
+void check_data_paths(const RuleContext& context) {
+  const Config& config = context.config;
+  const std::pair<std::string_view, const std::string*> paths[] = {
+      {"train_data_dir", &config.train_data_dir},
+      {"metadata_path", &config.metadata_path},
+      {"validation_data", &config.validation_data},
+  };
+  for (const auto& [key, path] : paths) {
+    if (path->empty() || is_there(*path)) continue;
+    context.say(key, fmt::format("no such file or folder (found '{}', expected training data); "
+                                 "relative paths start at the working directory",
+                                 *path));
+  }
+  constexpr std::string_view kRoles[] = {"instruction", "input",      "output", "system",
+                                         "history",     "prompt",     "text",   "messages",
+                                         "image",       "completion", "caption"};
+  const std::vector<std::string> roles(std::begin(kRoles), std::end(kRoles));
+  for (const auto& [role, column] : config.columns) {
+    if (std::ranges::find(roles, role) != roles.end()) continue;
+    context.say("columns", fmt::format("unknown role (found '{}', expected one of {}){}", role,
+                                       join_words(roles), did_you_mean(role, roles)));
+  }
+}
+
+std::vector<std::string> versions_in(const Path& root) {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(root, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_directory() && !name.starts_with('.')) names.push_back(name);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+// A path or version = warm start, a keyword = initialisation, anything else names both.
+void check_init(const RuleContext& context) {
+  std::string& value = context.config.init_lora_weights;
+  const std::string word = lower_ascii(value);
+  if (word == "true" || word == "false" || word == "gaussian") {
+    value = word;
+    return;
+  }
+  if (word.empty()) {
+    value = "true";
+    return;
+  }
+  const Path path = value;
+  if (is_pickle(path)) {
+    return context.say("init_lora_weights",
+                       fmt::format("a pickle is not read (found '{}'): loading one can run code; "
+                                   "convert it to .safetensors",
+                                   value));
+  }
+  if (is_there(path)) return;
+  const Path root = output_root(context.config);
+  if (value.find('/') == std::string::npos && is_there(root / value)) return;
+  if (is_foreign_initialisation(word)) {
+    return context.say("init_lora_weights",
+                       fmt::format("this initialisation of PEFT is not supported (found '{}', "
+                                   "expected true, false or gaussian); leave it out",
+                                   value));
+  }
+  if (path.extension() == ".safetensors" || value.find('/') != std::string::npos) {
+    return context.say("init_lora_weights",
+                       fmt::format("no such file or folder (found '{}', expected the adapter to "
+                                   "continue from); relative paths start at the working directory",
+                                   value));
+  }
+  std::vector<std::string> known = {"true", "false", "gaussian"};
+  for (const std::string& name : versions_in(root)) known.push_back(name);
+  context.say("init_lora_weights",
+              fmt::format("neither a version to continue from nor an initialisation (found '{}', "
+                          "expected a path, a version in {}, or true, false, gaussian){}",
+                          value, root.string(), did_you_mean(word, known)));
+}
+
+void check_output(const RuleContext& context) {
+  const std::string& text = context.config.output_dir;
+  if (text.empty()) return;
+  Path path = Path(text).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  const std::string name = path.filename().string();
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+";
+  if (name.empty() || name.front() == '.' || name.front() == '-' ||
+      name.find_first_not_of(kAllowed) != std::string::npos) {
+    context.say("output_dir",
+                fmt::format("its last part is no name for a version (found '{}', expected "
+                            "letters, digits, '_', '-', '+' and '.'); e.g. ./output/my_v1",
+                            name));
+  }
+}
+
+}  // namespace
+
+void check_files(const RuleContext& context) {
+  infer_task(context);
+  check_data_paths(context);
+  check_init(context);
+  check_output(context);
+}
+
+}  // namespace lora
