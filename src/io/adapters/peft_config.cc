@@ -164,7 +164,8 @@ std::optional<PeftConfig> parse_component_config(const std::string& text,
                                                  const std::string& where) {
   Json part = Json::object();
   const std::string prefix = component + ".";
-  for (const auto& [key, value] : parse_object(text, where).items()) {
+  const Json whole = parse_object(text, where);
+  for (const auto& [key, value] : whole.items()) {
     if (key.starts_with(prefix)) part[key.substr(prefix.size())] = value;
   }
   if (part.empty()) return {};

@@ -5,11 +5,13 @@
 #include <array>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "io/adapters/adapter_file.h"
+#include "io/adapters/adapter_writer.h"
 #include "io/adapters/cloneofsimo.h"
 #include "io/adapters/dialects.h"
 #include "io/adapters/peft_config.h"
@@ -267,9 +269,31 @@ class Reader {
         if (config) use_config(*config, join(component, "."), where);
       }
     }
+    const auto own = adapter_.metadata.find("lora_scripts");
+    if (own != adapter_.metadata.end()) unfold(own->second);
     for (AdapterModule& module : adapter_.modules) {
       if (!module.alpha_known) assume_alpha(module);
       module.scale = lora_scale(module.alpha, module.rank(), adapter_.use_rslora);
+    }
+  }
+
+  // encode_diffusers multiplied the scale into B and remembered alpha.
+  void unfold(const std::string& text) {
+    const std::string where = where_ + ": lora_scripts";
+    const auto record = nlohmann::json::parse(text, nullptr, false);
+    if (!record.is_object() || !record.contains("alpha") || !record["alpha"].is_number()) {
+      fail(where, ": not the record of a scale (found ", text, "); damaged file?");
+    }
+    adapter_.use_rslora = record.value("use_rslora", false);
+    const auto pattern = record.value("alpha_pattern", nlohmann::json::object());
+    for (AdapterModule& module : adapter_.modules) {
+      if (module.alpha_known) continue;
+      const auto own = pattern.find(module.path);
+      module.alpha = (own == pattern.end() ? record["alpha"] : *own).get<double>();
+      module.alpha_known = true;
+      const double scale = lora_scale(module.alpha, module.rank(), adapter_.use_rslora);
+      if (!(scale > 0)) fail(where, ": alpha is ", module.alpha, ", expected a number above 0");
+      module.b = folded(module.b, 1 / scale);
     }
   }
 

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "io/adapters/adapter_writer.h"
+#include "io/adapters/encode.h"
+#include "io/adapters/kohya_names.h"
+
+namespace lora {
+namespace {
+
+void check_image(const AdapterFile& adapter, const char* format) {
+  if (adapter.kind == AdapterKind::llm || adapter.kind == AdapterKind::unknown ||
+      adapter.modules.empty()) {
+    fail(adapter.path.string(), ": an adapter for ", kind_title(adapter.kind),
+         " cannot be written as ", format, "; use the format peft or gguf");
+  }
+}
+
+at::Tensor down_of(const AdapterModule& module) {
+  return module.mid.defined() ? module.down() : module.a;
+}
+
+// What encode_diffusers remembers of the scales that it folds.
+nlohmann::json alpha_record(const AdapterFile& adapter, double usual) {
+  nlohmann::json pattern = nlohmann::json::object();
+  for (const AdapterModule& module : adapter.modules) {
+    if (module.alpha != usual) pattern[module.path] = module.alpha;
+  }
+  return {{"alpha", usual}, {"alpha_pattern", pattern}, {"use_rslora", adapter.use_rslora}};
+}
+
+std::string number_text(double value) {
+  const nlohmann::json json = value;
+  return json.dump();  // "8.0", as Python prints a float
+}
+
+bool has_large_kernels(const AdapterFile& adapter) {
+  return std::any_of(adapter.modules.begin(), adapter.modules.end(), [](const auto& module) {
+    const auto shape = module.weight_shape();
+    return shape.size() == 4 && (shape[2] > 1 || shape[3] > 1);
+  });
+}
+
+Metadata kohya_metadata(const AdapterFile& adapter, const KohyaInfo& info, double alpha) {
+  const bool sdxl = adapter.kind == AdapterKind::sdxl, sd2 = adapter.kind == AdapterKind::sd2;
+  const bool v = info.prediction_type == "v";
+  const std::string rank = std::to_string(adapter.max_rank());
+  Metadata all = info.extra;
+  const auto put = [&](const std::string& key, const std::string& value) {
+    if (!value.empty()) all[key] = value;
+  };
+  put("format", "pt");
+  put("ss_v2", sd2 ? "True" : "False");
+  put("ss_base_model_version", sdxl ? "sdxl_base_v1-0" : sd2 ? (v ? "sd_v2_v" : "sd_v2") : "sd_v1");
+  put("ss_network_module", "networks.lora");
+  put("ss_network_dim", rank);
+  put("ss_network_alpha", number_text(alpha));
+  if (has_large_kernels(adapter)) {
+    const nlohmann::json conv = {{"conv_dim", rank}, {"conv_alpha", number_text(alpha)}};
+    put("ss_network_args", conv.dump());
+  }
+  put("ss_output_name", info.name);
+  put("modelspec.sai_model_spec", "1.0.1");
+  put("modelspec.architecture",
+      sdxl  ? "stable-diffusion-xl-v1-base/lora"
+      : sd2 ? (v ? "stable-diffusion-v2-768-v/lora" : "stable-diffusion-v2-512/lora")
+            : "stable-diffusion-v1/lora");
+  put("modelspec.implementation", "diffusers");
+  put("modelspec.title", info.name);
+  put("modelspec.resolution", info.resolution);
+  put("modelspec.date", info.date);
+  put("modelspec.prediction_type", v ? "v" : "epsilon");
+  return all;
+}
+
+// sshs_model_hash: SHA-256 of the tensor data. sshs_legacy_hash: of 64 KiB from 1 MiB on in the
+// file with only the ss_* entries. (kohya sd-scripts, Apache-2.0: what WebUIs identify files by.)
+void add_hashes(const TensorMap& tensors, Metadata& metadata) {
+  Metadata ss;
+  for (const auto& [key, value] : metadata) {
+    if (key.starts_with("ss_")) ss[key] = value;
+  }
+  const std::string bytes = encode_tensors(tensors, ss);
+  std::uint64_t header = 0;
+  for (std::size_t i = 8; i-- > 0;) header = header << 8 | static_cast<unsigned char>(bytes[i]);
+  const std::string_view all = bytes;
+  metadata["sshs_model_hash"] = sha256(all.substr(8 + header));
+  const std::size_t start = std::min<std::size_t>(0x100000, all.size());
+  metadata["sshs_legacy_hash"] = sha256(all.substr(start, 0x10000)).substr(0, 8);
+}
+
+}  // namespace
+
+CommonAlpha common_alpha(const AdapterFile& adapter) {
+  std::vector<double> alphas;
+  std::map<double, int> count;
+  for (const AdapterModule& module : adapter.modules) {
+    alphas.push_back(adapter.use_rslora ? module.scale * static_cast<double>(module.rank())
+                                        : module.alpha);
+    ++count[alphas.back()];
+  }
+  CommonAlpha common;
+  common.alpha = std::max_element(count.begin(), count.end(), [](const auto& a, const auto& b) {
+                   return a.second < b.second;
+                 })->first;
+  for (double alpha : alphas) common.factors.push_back(alpha / common.alpha);
+  return common;
+}
+
+at::Tensor folded(const at::Tensor& b, double factor) {
+  if (factor == 1) return b;
+  const at::Tensor product = (b.to(at::kDouble) * factor).to(at::kFloat);
+  const at::Tensor narrow = product.to(b.scalar_type());
+  return at::equal(narrow.to(at::kFloat), product) ? narrow : product;
+}
+
+std::string encode_diffusers(const AdapterFile& adapter, const Metadata& extra) {
+  check_image(adapter, "diffusers");
+  TensorMap tensors = adapter.others;
+  bool scaled = false;
+  for (const AdapterModule& module : adapter.modules) {
+    tensors[module.path + ".lora_A.weight"] = down_of(module);
+    tensors[module.path + ".lora_B.weight"] = folded(module.b, module.scale);
+    if (module.magnitude.defined()) {  // PEFT keeps that of a convolution as [1, out, 1, 1]
+      tensors[module.path + ".lora_magnitude_vector"] =
+          module.is_conv() ? module.magnitude.view({1, -1, 1, 1}) : module.magnitude;
+    }
+    scaled = scaled || module.scale != 1;
+  }
+  Metadata metadata = extra;
+  metadata["format"] = "pt";
+  if (scaled || adapter.use_rslora) {
+    metadata["lora_scripts"] = alpha_record(adapter, adapter.modules[0].alpha).dump();
+  }
+  return encode_tensors(tensors, metadata);
+}
+
+std::string encode_kohya(const AdapterFile& adapter, const KohyaInfo& info) {
+  check_image(adapter, "kohya");
+  const CommonAlpha common = common_alpha(adapter);
+  TensorMap tensors = adapter.others;
+  for (std::size_t i = 0; i < adapter.modules.size(); ++i) {
+    const AdapterModule& module = adapter.modules[i];
+    const std::string name = kohya_of_path(module.path, adapter.kind == AdapterKind::sdxl);
+    tensors[name + ".lora_down.weight"] = down_of(module);
+    tensors[name + ".lora_up.weight"] = folded(module.b, common.factors[i]);
+    tensors[name + ".alpha"] = at::full({}, common.alpha, at::kFloat);
+    if (module.magnitude.defined()) {
+      std::vector<std::int64_t> shape(module.weight_shape().size(), 1);
+      shape[0] = -1;
+      tensors[name + ".dora_scale"] = module.magnitude.view(shape);
+    }
+  }
+  Metadata metadata = kohya_metadata(adapter, info, common.alpha);
+  add_hashes(tensors, metadata);
+  return encode_tensors(tensors, metadata);
+}
+
+}  // namespace lora
