@@ -30,6 +30,7 @@ class Objective {
   // Mean loss on the fixed validation set; count 0 where there is none. No graph.
   virtual Loss validate() = 0;
   // Makes samples (texts or pictures) into `folder`; returns lines for TensorBoard's text panel.
+  // A line that is the path of a PNG file is shown as a picture.
   virtual std::vector<std::string> sample(const Path& folder, std::int64_t step) = 0;
 };
 

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop. What its steps need besides is in trainer_parts.cc.
+#include "train/trainer.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "nn/layer.h"
+#include "train/interrupt.h"
+
+namespace lora {
+
+TrainResult Trainer::run(bool resume) {
+  const InterruptScope interrupts;
+  resume ? resume_from_newest() : begin();
+  while (step_ < total_ && !stop_) {
+    meter_.resume();
+    const double rate = learning_rate();
+    const Window window = accumulate();
+    const at::Tensor norm = divide_and_clip(window);
+    if (!finite(window, norm)) continue;  // float16 only: a smaller loss scale, the same step again
+    optimizer_->step(pool_, rate);
+    ++step_;
+    meter_.add(window.loss, window.count, window.units);
+    if (every(config_.logging_steps) || step_ == total_) log_step(rate, norm);
+    meter_.pause();
+
+    if (validation_due()) validate();
+    if (every(config_.sample_every)) sample();
+    if (every(config_.save_steps) && step_ < total_) save();
+    if (interrupt_requested() && step_ < total_ && !stop_) {
+      TrainResult stopped = result();
+      stopped.interrupted = true;
+      stopped.checkpoint = save();
+      return stopped;
+    }
+  }
+  return finish();
+}
+
+// Forward and backward of the micro-batches of one step; gradients are sums, not means.
+Trainer::Window Trainer::accumulate() {
+  const TrainingMode training(true);
+  Window window;
+  pool_.zero_gradients();
+  epoch_ended_ = false;
+  const double epoch = std::floor(objective_.epoch());
+  for (std::int64_t i = 0; i < config_.gradient_accumulation_steps && !epoch_ended_; ++i) {
+    const Loss loss = objective_.next();
+    if (loss.count > 0) (scaler_.enabled() ? loss.sum * scaler_.scale() : loss.sum).backward();
+    const at::Tensor sum = loss.sum.detach();
+    window.loss = window.loss.defined() ? window.loss + sum : sum;
+    window.count += loss.count;
+    window.units += objective_.last_units();
+    window.batches.push_back(objective_.describe_last());
+    epoch_ended_ = std::floor(objective_.epoch()) > epoch;
+  }
+  return window;
+}
+
+// Gradients of the mean loss, clipped. Returns their norm before clipping.
+at::Tensor Trainer::divide_and_clip(const Window& window) {
+  const double divisor = std::max(window.count, 1.0) * scaler_.scale();
+  const at::Tensor norm = pool_.gradient_norm() / divisor;
+  if (config_.max_grad_norm > 0) {
+    pool_.scale_gradients((config_.max_grad_norm / (norm + 1e-6)).clamp_max(1.0) / divisor);
+  } else {
+    pool_.scale_gradients(1 / divisor);
+  }
+  return norm;
+}
+
+// A device is asked only when a line is logged anyway, or before a checkpoint could be written.
+bool Trainer::finite(const Window& window, const at::Tensor& norm) {
+  const bool look = device_.is_cpu() || scaler_.enabled() ||
+                    (step_ + 1) % config_.logging_steps == 0 || step_ + 1 == total_ ||
+                    interrupt_requested() ||
+                    (config_.save_steps > 0 && (step_ + 1) % config_.save_steps == 0);
+  if (!look) return true;
+  const double loss = window.loss.item<double>();
+  const bool good = std::isfinite(loss) && std::isfinite(norm.item<double>());
+  if (scaler_.enabled()) return scaler_.update(good);
+  if (good) return true;
+  std::string batches;
+  for (const std::string& batch : window.batches) batches += (batches.empty() ? "" : "; ") + batch;
+  fail("step ", step_ + 1, ": the ", std::isfinite(loss) ? "gradient" : "loss",
+       " is not finite (batch: ", batches,
+       "); no adapter was saved. Try a lower learning_rate (now ", learning_rate(),
+       "), a smaller max_grad_norm, mixed_precision: no, or look at these samples");
+}
+
+}  // namespace lora
