@@ -81,6 +81,13 @@ VImage open(const Path& path) {
       VImage::option()->set("access", VIPS_ACCESS_RANDOM)->set("fail_on", VIPS_FAIL_ON_TRUNCATED));
 }
 
+Image pixels_of(const VImage& image) {
+  std::size_t size = 0;
+  const std::unique_ptr<void, decltype(&g_free)> data(image.write_to_memory(&size), g_free);
+  const auto* bytes = static_cast<const std::uint8_t*>(data.get());
+  return {image.width(), image.height(), std::vector<std::uint8_t>(bytes, bytes + size)};
+}
+
 VImage as_vips(const Image& image, const std::map<std::string, std::string>& text) {
   // Not a copy: the result is written before `image` goes.
   VImage out = VImage::new_from_memory(const_cast<std::uint8_t*>(image.rgb.data()),
@@ -109,14 +116,10 @@ DecodedImage read_image(const Path& path, const ImageOptions& options) {
     image = without_alpha(to_srgb(image.autorot(), out), options, out);
     if (image.format() != VIPS_FORMAT_UCHAR) image = image.cast(VIPS_FORMAT_UCHAR);
     if (image.bands() == 1) image = image.bandjoin(image).bandjoin(image.extract_band(0));
-    std::size_t size = 0;
-    const std::unique_ptr<void, decltype(&g_free)> data(image.write_to_memory(&size), g_free);
-    out.image = {image.width(), image.height(), {}};
-    if (size != static_cast<std::size_t>(image.width()) * image.height() * 3) {
+    if (image.bands() != 3) {
       fail(path.string(), ": ", image.bands(), " colour bands, expected 3; convert it to RGB");
     }
-    const auto* bytes = static_cast<const std::uint8_t*>(data.get());
-    out.image.rgb.assign(bytes, bytes + size);
+    out.image = pixels_of(image);
     return out;
   } catch (const vips::VError& error) {
     fail(path.string(), ": not a picture that can be read (", reason(error),
@@ -150,6 +153,18 @@ Image flip_horizontally(const Image& image) {
     }
   }
   return out;
+}
+
+Image crop_attention(const Image& image, int width, int height) {
+  start_vips();
+  try {
+    const VImage part = as_vips(image, {}).smartcrop(
+        width, height, VImage::option()->set("interesting", VIPS_INTERESTING_ATTENTION));
+    return pixels_of(part);
+  } catch (const vips::VError& error) {
+    fail("smart crop: ", width, "x", height, " of ", image.width, "x", image.height, ": ",
+         reason(error));
+  }
 }
 
 std::string encode_png(const Image& image, const std::map<std::string, std::string>& text) {

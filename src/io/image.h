@@ -55,6 +55,8 @@ Image resize(const Image& image, int width, int height);
 // Throws Error where the rectangle does not lie inside the picture.
 Image crop(const Image& image, int left, int top, int width, int height);
 Image flip_horizontally(const Image& image);
+// The part of that size which draws the eye (libvips' attention: edges, skin, saturation).
+Image crop_attention(const Image& image, int width, int height);
 
 // Atomic; `text` becomes PNG text chunks (WebUIs read "parameters").
 void write_png(const Path& path, const Image& image,

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// The preprocessing engine for pictures: which files of a folder are used, at which size, with
+// which caption, and what is wrong with the others. `lora prepare images` writes the result down;
+// training uses it directly. Originals are never touched.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/buckets.h"
+#include "data/captions.h"
+
+namespace lora {
+
+struct ImageDataOptions {
+  Path folder;
+  Path metadata;  // empty: metadata.csv or metadata.jsonl of the folder
+  bool buckets = false;  // aspect buckets; else one square resolution
+  BucketRule rule;       // resolution, and the rest for buckets
+  bool upscale = false;  // enlarge pictures that are too small
+  bool smart_crop = false;
+  bool keep_duplicates = false;
+  double min_sharpness = 0;  // below: left out; 0 = only warned of (below 30)
+  Colour background = {255, 255, 255};
+  CaptionRules captions;
+  Captioner captioner;  // empty: no model
+  std::string captioner_name;
+};
+
+enum class Verdict { used, too_small, duplicate, blurred, broken };
+std::string_view verdict_name(Verdict verdict);
+
+struct ImageRecord {
+  ImageFile file;
+  Verdict verdict = Verdict::used;
+  std::string problem;             // why it is not used, in words
+  std::vector<std::string> notes;  // what was done or noticed: "rotated (EXIF)", "blurred", ...
+  std::string sha256;              // of the file's bytes
+  Size size;                       // upright
+  Fit fit;
+  std::uint64_t hash = 0;          // difference_hash
+  double sharpness = 0;
+  Caption found;                   // as it was found, with its source
+  std::string caption;             // after the rules
+};
+
+struct ImageScan {
+  std::vector<ImageRecord> records;   // in the order of list_images
+  std::vector<std::string> warnings;  // about the folder as a whole
+
+  std::vector<const ImageRecord*> used() const;
+};
+
+// What a look at the pixels tells, by the SHA-256 of the file. Kept between runs, it makes a
+// second run cheap.
+struct ImageFacts {
+  Size size;
+  std::uint64_t hash = 0;
+  double sharpness = 0;
+  std::vector<std::string> notes;
+  std::optional<Caption> embedded;
+  std::optional<std::string> model_caption;  // by options.captioner_name
+};
+using ImageFactsCache = std::map<std::string, ImageFacts>;
+
+// Called after each file: files done, files in all.
+using ImageProgress = std::function<void(std::size_t done, std::size_t all)>;
+
+// Reads every picture once. A broken file never stops the run. Throws Error where no picture can
+// be used, naming what was wrong. Facts are taken from `cache` and added to it.
+ImageScan scan_images(const ImageDataOptions& options, ImageFactsCache& cache,
+                      const ImageProgress& progress = {});
+
+// The pixels that training sees: decoded, upright, sRGB, flattened, resized, cropped.
+Image training_image(const ImageRecord& record, const ImageDataOptions& options);
+
+// SHA-256 of every option that changes pixels.
+std::string pixel_settings(const ImageDataOptions& options);
+
+}  // namespace lora

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/image_files.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace lora {
+namespace {
+
+constexpr std::array<std::string_view, 9> kEndings = {".png", ".jpg",  ".jpeg", ".webp", ".tif",
+                                                      ".tiff", ".avif", ".gif",  ".bmp"};
+
+bool is_picture(const Path& path) {
+  const std::string ending = lower_ascii(path.extension().string());
+  return std::find(kEndings.begin(), kEndings.end(), ending) != kEndings.end();
+}
+
+// The innermost folder called "N_name" decides.
+void read_kohya_folder(ImageFile& file) {
+  for (const Path& part : Path(file.relative).parent_path()) {
+    const std::string name = part.string();
+    const std::size_t bar = name.find('_');
+    int repeats = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), repeats);
+    const bool matches = error == std::errc() && bar != std::string::npos && repeats > 0 &&
+                         end == name.data() + bar && bar + 1 < name.size();
+    if (!matches) continue;
+    file.repeats = repeats;
+    file.concept_name = name.substr(bar + 1);
+  }
+}
+
+std::string found_text(const std::map<std::string, int>& endings) {
+  std::vector<std::string> parts;
+  for (const auto& [ending, count] : endings) {
+    parts.push_back(join(count, " ", ending.empty() ? "without ending" : ending));
+  }
+  return parts.empty() ? "no files at all" : join_words(parts);
+}
+
+}  // namespace
+
+std::vector<ImageFile> list_images(const Path& folder) {
+  namespace fs = std::filesystem;
+  if (!fs::exists(folder)) fail(folder.string(), ": no such folder; check the path");
+  if (!fs::is_directory(folder)) fail(folder.string(), ": is a file, expected a folder of pictures");
+  std::vector<ImageFile> files;
+  std::map<std::string, int> others;
+  auto at = fs::recursive_directory_iterator(folder, fs::directory_options::follow_directory_symlink);
+  for (; at != fs::recursive_directory_iterator(); ++at) {
+    if (at->path().filename().string().starts_with('.')) {
+      if (at->is_directory()) at.disable_recursion_pending();
+      continue;
+    }
+    if (!at->is_regular_file()) continue;
+    if (!is_picture(at->path())) {
+      ++others[at->path().extension().string()];
+      continue;
+    }
+    ImageFile file{at->path(), fs::relative(at->path(), folder).generic_string(), 1, ""};
+    read_kohya_folder(file);
+    files.push_back(std::move(file));
+  }
+  if (files.empty()) {
+    fail(folder.string(), ": no pictures (looked for .png .jpg .jpeg .webp .tif .tiff .avif .gif "
+         ".bmp in it and below; found ", found_text(others), "); check the path");
+  }
+  std::sort(files.begin(), files.end(),
+            [](const ImageFile& a, const ImageFile& b) { return a.relative < b.relative; });
+  return files;
+}
+
+}  // namespace lora
