@@ -9,6 +9,16 @@ namespace {
 constexpr CommandRow kCommands[] = {
     {"train", "lora train --config FILE [key=value ...] [--check] [--resume] [--json]",
      "preflight, train, publish a version"},
+    {"prepare",
+     "lora prepare images --input DIR --output DIR [--resolution N] [--buckets] [--upscale]\n"
+     "    [--caption auto|DIR] [--trigger WORD] [--prefix TEXT] [--suffix TEXT] [--no-clean]\n"
+     "    [--metadata FILE] [--background white|black|grey|#rrggbb] [--smart-crop]\n"
+     "    [--keep-duplicates] [--min-sharpness X] [--bucket-min N] [--bucket-max N]\n"
+     "    [--bucket-step N] [--json]\n"
+     "lora prepare --config FILE",
+     "make a folder of pictures ready: one resolution or buckets, captions, metadata.csv"},
+    {"label", "lora label --input DIR --output metadata.csv [--model DIR] [--trigger WORD] [--json]",
+     "captions only: metadata.csv for a folder of pictures"},
     {"help", "lora help [VERB | config [KEY | --markdown]]",
      "this list, one command, or every configuration key"},
 };

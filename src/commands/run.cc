@@ -2,6 +2,7 @@
 // Binds the names of commands.cc to their functions. One line per command.
 #include "base/table.h"
 #include "commands/commands.h"
+#include "commands/prepare.h"
 
 namespace lora {
 namespace {
@@ -15,6 +16,8 @@ int not_here(const Arguments&) { return 0; }
 
 constexpr Binding kBindings[] = {
     {"help", not_here},
+    {"prepare", run_prepare},
+    {"label", run_label},
 };
 
 }  // namespace

@@ -20,7 +20,10 @@ void start_vips() {
   std::call_once(once, [] {
     if (VIPS_INIT("lora") != 0) fail("libvips: cannot be initialised: ", vips_error_buffer());
     vips_cache_set_max(0);  // files change between calls
-    g_setenv("VIPS_WARNING", "0", 1);
+    // Its warnings about damaged files reach the user as our errors.
+    g_log_set_handler(
+        "VIPS", G_LOG_LEVEL_WARNING, [](const gchar*, GLogLevelFlags, const gchar*, gpointer) {},
+        nullptr);
   });
 }
 
