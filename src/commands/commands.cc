@@ -17,7 +17,8 @@ constexpr CommandRow kCommands[] = {
      "    [--bucket-step N] [--json]\n"
      "lora prepare --config FILE",
      "make a folder of pictures ready: one resolution or buckets, captions, metadata.csv"},
-    {"label", "lora label --input DIR --output metadata.csv [--model DIR] [--trigger WORD] [--json]",
+    {"label",
+     "lora label --input DIR --output metadata.csv [--model DIR] [--trigger WORD] [--json]",
      "captions only: metadata.csv for a folder of pictures"},
     {"help", "lora help [VERB | config [KEY | --markdown]]",
      "this list, one command, or every configuration key"},

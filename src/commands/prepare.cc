@@ -83,7 +83,8 @@ PrepareArguments parse(const std::string& verb, const Arguments& arguments) {
   add_options(app, a);
   parse_arguments(app, verb, arguments);
   take_config(a, app);
-  if (a.input.empty()) fail_usage("lora ", verb, ": --input is missing; name the folder of pictures");
+  if (a.input.empty())
+    fail_usage("lora ", verb, ": --input is missing; name the folder of pictures");
   if (a.output.empty()) fail_usage("lora ", verb, ": --output is missing; name what to write");
   a.images.folder = a.input;
   a.images.metadata = a.metadata;
@@ -147,10 +148,13 @@ int prepare_pictures(const Arguments& arguments) {
   const PrepareReport report = prepare_images(a.images, a.output, progress_lines());
   const std::size_t used = report.outputs.size();
   if (a.json) {
-    Json json = {{"output", a.output},          {"used", used},
+    Json json = {{"output", a.output},
+                 {"used", used},
                  {"left_out", report.scan.records.size() - used},
-                 {"written", report.written},   {"unchanged", report.unchanged},
-                 {"removed", report.removed},   {"warnings", report.scan.warnings},
+                 {"written", report.written},
+                 {"unchanged", report.unchanged},
+                 {"removed", report.removed},
+                 {"warnings", report.scan.warnings},
                  {"files", Json::array()}};
     for (const ImageRecord& r : report.scan.records) json["files"].push_back(record_json(r));
     std::cout << json.dump(2) << "\n";

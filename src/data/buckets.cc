@@ -89,9 +89,8 @@ Fit fit_square(int side, Size picture) {
   };
   Fit fit;
   fit.bucket = {side, side};
-  fit.resized = picture.width <= picture.height
-                    ? Size{side, scaled(picture.height, picture.width)}
-                    : Size{scaled(picture.width, picture.height), side};
+  fit.resized = picture.width <= picture.height ? Size{side, scaled(picture.height, picture.width)}
+                                                : Size{scaled(picture.width, picture.height), side};
   fit.left = static_cast<int>(std::nearbyint((fit.resized.width - side) / 2.0));
   fit.top = static_cast<int>(std::nearbyint((fit.resized.height - side) / 2.0));
   return fit;

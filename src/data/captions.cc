@@ -80,7 +80,8 @@ std::string without_weights(const std::string& text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (c == '\\' && i + 1 < text.size() && std::string_view("()[]").find(text[i + 1]) != std::string_view::npos) {
+    if (c == '\\' && i + 1 < text.size() &&
+        std::string_view("()[]").find(text[i + 1]) != std::string_view::npos) {
       out += text[++i];
     } else if (c == ':' && i + 1 < text.size()) {
       const std::size_t end = text.find_first_not_of("0123456789.", i + 1);
@@ -132,7 +133,8 @@ std::string unique_tags(const std::string& text) {
 
 std::string file_words(const Path& path) {
   std::string words = path.stem().string();
-  std::replace_if(words.begin(), words.end(), [](char c) { return c == '_' || c == '-'; }, ' ');
+  std::replace_if(
+      words.begin(), words.end(), [](char c) { return c == '_' || c == '-'; }, ' ');
   return one_blank(words);
 }
 
@@ -200,7 +202,11 @@ Caption find_caption(const ImageFile& file, const CaptionTable& table,
   if (embedded) return *embedded;
   if (model) return {model(), "model"};
   if (!file.concept_name.empty()) return {file.concept_name, "folder"};
-  return {file_words(file.path), "file name"};
+  const std::string words = file_words(file.path);
+  const Path folder = Path(file.relative).parent_path();
+  const bool is_number = words.find_first_not_of("0123456789 ") == std::string::npos;
+  if (is_number && !folder.empty()) return {file_words(folder.filename()), "folder"};
+  return {words, "file name"};
 }
 
 std::string apply_rules(const std::string& caption, const CaptionRules& rules) {

@@ -5,7 +5,7 @@
 //   3. text inside the picture: PNG chunks (WebUI "parameters": its prompt; Description, Caption,
 //      prompt), EXIF ImageDescription / UserComment / XPComment, IPTC Caption, XMP description
 //   4. a captioning model, where one is given
-//   5. the name of its "N_name" folder, else its own file name
+//   5. the name of its "N_name" folder, else its own file name (a mere number: its folder's name)
 // Every caption keeps the name of its source.
 #pragma once
 
@@ -22,7 +22,8 @@ namespace lora {
 
 struct Caption {
   std::string text;
-  std::string source;  // "metadata.csv:4", "09.txt", "png:parameters", "model", "folder", "file name"
+  std::string
+      source;  // "metadata.csv:4", "09.txt", "png:parameters", "model", "folder", "file name"
 };
 
 struct CaptionRules {

@@ -66,8 +66,8 @@ std::string xmp_text(const Exiv2::Xmpdatum& datum) {
 
 std::optional<Caption> from_metadata(Exiv2::Image& image) {
   for (const Field& field : kExif) {
-    if (auto found =
-            find<Exiv2::ExifData, Exiv2::ExifKey>(image.exifData(), field.key, field.source, exif_text)) {
+    if (auto found = find<Exiv2::ExifData, Exiv2::ExifKey>(image.exifData(), field.key,
+                                                           field.source, exif_text)) {
       const bool parameters = found->text.find("\nSteps:") != std::string::npos;
       if (parameters) found->text = prompt_of_parameters(found->text);
       return found;

@@ -134,8 +134,8 @@ void find_duplicates(std::vector<ImageRecord>& records, bool keep) {
 }
 
 [[noreturn]] void fail_without_pictures(const ImageScan& scan, const Path& folder) {
-  std::string text = join(folder.string(), ": none of ", scan.records.size(),
-                          " pictures can be used:");
+  std::string text =
+      join(folder.string(), ": none of ", scan.records.size(), " pictures can be used:");
   std::size_t shown = 0;
   for (const ImageRecord& record : scan.records) {
     if (++shown > 5) break;
@@ -172,8 +172,8 @@ ImageScan scan_images(const ImageDataOptions& options, ImageFactsCache& cache,
   find_duplicates(scan.records, options.keep_duplicates);
   const std::vector<std::string> missing = table.without_picture(files);
   if (!missing.empty()) {
-    scan.warnings.push_back(join(missing.size(), " entries of the metadata have no picture (first: ",
-                                 missing.front(), ")"));
+    scan.warnings.push_back(join(
+        missing.size(), " entries of the metadata have no picture (first: ", missing.front(), ")"));
   }
   if (scan.used().empty()) fail_without_pictures(scan, options.folder);
   return scan;

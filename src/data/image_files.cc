@@ -12,7 +12,7 @@
 namespace lora {
 namespace {
 
-constexpr std::array<std::string_view, 9> kEndings = {".png", ".jpg",  ".jpeg", ".webp", ".tif",
+constexpr std::array<std::string_view, 9> kEndings = {".png",  ".jpg",  ".jpeg", ".webp", ".tif",
                                                       ".tiff", ".avif", ".gif",  ".bmp"};
 
 bool is_picture(const Path& path) {
@@ -48,10 +48,12 @@ std::string found_text(const std::map<std::string, int>& endings) {
 std::vector<ImageFile> list_images(const Path& folder) {
   namespace fs = std::filesystem;
   if (!fs::exists(folder)) fail(folder.string(), ": no such folder; check the path");
-  if (!fs::is_directory(folder)) fail(folder.string(), ": is a file, expected a folder of pictures");
+  if (!fs::is_directory(folder))
+    fail(folder.string(), ": is a file, expected a folder of pictures");
   std::vector<ImageFile> files;
   std::map<std::string, int> others;
-  auto at = fs::recursive_directory_iterator(folder, fs::directory_options::follow_directory_symlink);
+  auto at =
+      fs::recursive_directory_iterator(folder, fs::directory_options::follow_directory_symlink);
   for (; at != fs::recursive_directory_iterator(); ++at) {
     if (at->path().filename().string().starts_with('.')) {
       if (at->is_directory()) at.disable_recursion_pending();
@@ -67,8 +69,10 @@ std::vector<ImageFile> list_images(const Path& folder) {
     files.push_back(std::move(file));
   }
   if (files.empty()) {
-    fail(folder.string(), ": no pictures (looked for .png .jpg .jpeg .webp .tif .tiff .avif .gif "
-         ".bmp in it and below; found ", found_text(others), "); check the path");
+    fail(folder.string(),
+         ": no pictures (looked for .png .jpg .jpeg .webp .tif .tiff .avif .gif "
+         ".bmp in it and below; found ",
+         found_text(others), "); check the path");
   }
   std::sort(files.begin(), files.end(),
             [](const ImageFile& a, const ImageFile& b) { return a.relative < b.relative; });

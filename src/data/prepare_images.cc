@@ -69,9 +69,8 @@ State read_state(const Path& path, const ImageDataOptions& options) {
 }
 
 void write_state(const Path& path, const State& state, const ImageDataOptions& options) {
-  Json json = {{"facts_key", facts_key(options)},
-               {"facts", Json::object()},
-               {"outputs", Json::object()}};
+  Json json = {
+      {"facts_key", facts_key(options)}, {"facts", Json::object()}, {"outputs", Json::object()}};
   for (const auto& [sha, facts] : state.facts) json["facts"][sha] = facts_json(facts);
   for (const auto& [name, made] : state.outputs) {
     json["outputs"][name] = {made.source_sha256, made.settings, made.output_sha256};

@@ -192,11 +192,13 @@ TEST(Captions, TableNamesFileAndLine) {
   };
   const std::string csv = (folder / "m.csv").string(), jsonl = (folder / "m.jsonl").string();
   EXPECT_EQ(read("m.csv", "name,text\na.png,x\n"),
-            csv + ":1: no column for the file name (found name, text; expected file_name, filename, "
-                  "image, file, path); name the columns in the first line");
+            csv +
+                ":1: no column for the file name (found name, text; expected file_name, filename, "
+                "image, file, path); name the columns in the first line");
   EXPECT_EQ(read("m.csv", "file_name,words\na.png,x\n"),
-            csv + ":1: no column for the caption (found file_name, words; expected text, caption, "
-                  "prompt, description); name the columns in the first line");
+            csv +
+                ":1: no column for the caption (found file_name, words; expected text, caption, "
+                "prompt, description); name the columns in the first line");
   EXPECT_EQ(read("m.csv", "file_name,text\na.png,x\na.png,y\n"),
             "m.csv:3: 'a.png' has another caption at m.csv:2; keep one of the two");
   EXPECT_EQ(read("m.jsonl", "{\"file_name\":\"a.png\",\"text\":\"x\"}\n[1]\n"),

@@ -93,10 +93,10 @@ Image pixels_of(const VImage& image) {
 
 VImage as_vips(const Image& image, const std::map<std::string, std::string>& text) {
   // Not a copy: the result is written before `image` goes.
-  VImage out = VImage::new_from_memory(const_cast<std::uint8_t*>(image.rgb.data()),
-                                       image.rgb.size(), image.width, image.height, 3,
-                                       VIPS_FORMAT_UCHAR)
-                   .copy(VImage::option()->set("interpretation", VIPS_INTERPRETATION_sRGB));
+  VImage out =
+      VImage::new_from_memory(const_cast<std::uint8_t*>(image.rgb.data()), image.rgb.size(),
+                              image.width, image.height, 3, VIPS_FORMAT_UCHAR)
+          .copy(VImage::option()->set("interpretation", VIPS_INTERPRETATION_sRGB));
   int i = 0;
   for (const auto& [key, value] : text) {
     out.set(join("png-comment-", i++, "-", key).c_str(), value.c_str());
@@ -138,8 +138,8 @@ Image resize(const Image& image, int width, int height) {
 
 Image crop(const Image& image, int left, int top, int width, int height) {
   if (left < 0 || top < 0 || left + width > image.width || top + height > image.height) {
-    fail("crop: ", width, "x", height, " at ", left, ",", top, " does not lie inside ",
-         image.width, "x", image.height);
+    fail("crop: ", width, "x", height, " at ", left, ",", top, " does not lie inside ", image.width,
+         "x", image.height);
   }
   Image out{width, height, std::vector<std::uint8_t>(static_cast<std::size_t>(width) * height * 3)};
   for (int y = 0; y < height; ++y) {

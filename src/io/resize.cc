@@ -140,7 +140,8 @@ Image resize_area(const Image& image, int width, int height) {
         for (std::size_t k = 0; k < u.weights.size(); ++k) {
           sum += u.weights[k] * line[(static_cast<std::size_t>(u.first) + k) * 3 + c];
         }
-        out.row(y)[x * 3 + c] = static_cast<std::uint8_t>(std::clamp(std::nearbyint(sum), 0., 255.));
+        out.row(y)[x * 3 + c] =
+            static_cast<std::uint8_t>(std::clamp(std::nearbyint(sum), 0., 255.));
       }
     }
   }
