@@ -34,15 +34,21 @@ class Network {
   virtual void for_each_layer(const LayerVisitor& visit) = 0;
 };
 
-// Keys and values of earlier positions, one pair a layer: [B, S, K, d].
+// Keys and values of earlier positions, one pair a layer: [B, capacity, K, d], of which the first
+// `length` positions are filled.
 struct KeyValueCache {
   std::vector<std::pair<at::Tensor, at::Tensor>> layers;
+  at::Tensor documents;  // [B, length]; undefined = no padding
   std::int64_t length = 0;
 };
 
 // A TextBatch as tensors on the model's device, int64.
 struct TextTensors {
-  at::Tensor ids, labels, positions, documents;  // [B, T]; documents undefined = no padding/packing
+  at::Tensor ids, labels, positions;  // [B, T]
+  at::Tensor documents;               // [B, T]; undefined: causal attention alone is right
+  // Places b * T + t whose next label is a target, and those targets [N]. Undefined: found from
+  // `labels` when the loss needs them (on a GPU that waits for the device).
+  at::Tensor rows, targets;
 };
 TextTensors to_tensors(const TextBatch& batch, at::Device device);
 

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// config.json of a Hugging Face language model, in the spellings of transformers 4 and 5, with
+// the defaults that transformers 5.12 gives to absent keys.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "nn/ops.h"
+#include "nn/rope.h"
+
+namespace lora {
+
+struct HfConfig {
+  std::string where;   // file, for messages
+  std::string family;  // model_type
+  std::int64_t vocabulary = 0, hidden = 0, intermediate = 0;
+  std::int64_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  std::int64_t max_positions = 0;
+  double norm_eps = 1e-6;
+  bool tied = false;
+  bool qkv_bias = false, output_bias = false, mlp_bias = false, head_norms = false;
+  Activation activation = Activation::silu;
+  Rope rope;
+  std::vector<std::int64_t> windows;                // per layer, 0 = full attention
+  std::vector<double> attention_scales;             // per layer
+  double attention_softcap = 0, final_softcap = 0;  // 0 = none
+  double embedding_scale = 1;
+  std::string stored_dtype;            // "float32", "bfloat16", ...; "" where absent
+  std::vector<std::int64_t> stop_ids;  // eos_token_id, a number or a list
+};
+
+// Throws Error: a missing key, a wrong type, a number out of range, a rope type that is not known.
+HfConfig read_hf_config(const Path& file);
+HfConfig parse_hf_config(const nlohmann::json& json, const std::string& where);
+
+}  // namespace lora
