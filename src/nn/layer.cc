@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "base/error.h"
+#include "nn/kernels/lora_linear.h"
 
 namespace lora {
 namespace {
@@ -56,6 +57,10 @@ TrainingMode::TrainingMode(bool on) : before_(training) { training = on; }
 TrainingMode::~TrainingMode() { training = before_; }
 
 at::Tensor Layer::forward(const at::Tensor& x) const {
+  if (kernels::usable_linear(*this, x)) {
+    const Layer* const self = this;
+    return kernels::lora_linears({&self, 1}, x)[0];
+  }
   if (adapter == nullptr) return base_forward(*this, x);
   const bool drop = training && adapter->dropout > 0;
   const at::Tensor dropped = drop ? at::dropout(x, adapter->dropout, true) : x;

@@ -6,6 +6,10 @@
 #include <vector>
 
 #include "base/table.h"
+#include "nn/kernels/attention.h"
+#include "nn/kernels/choice.h"
+#include "nn/kernels/cross_entropy.h"
+#include "nn/kernels/elementwise.h"
 #include "nn/ops_plain.h"
 
 namespace lora {
@@ -33,10 +37,24 @@ Activation activation_from_name(std::string_view name, std::string_view where) {
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, double offset) {
+  if (kernels::usable(x) && !weight.requires_grad()) {
+    return kernels::rms_norm(x, weight, eps, offset);
+  }
   return plain::rms_norm(x, weight, eps, offset);
 }
 
+std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
+                                               const at::Tensor& weight, double eps,
+                                               double offset) {
+  if (kernels::usable(x) && !weight.requires_grad()) {
+    return kernels::add_rms_norm(x, delta, weight, eps, offset);
+  }
+  const at::Tensor sum = x + delta;
+  return {sum, plain::rms_norm(sum, weight, eps, offset)};
+}
+
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  if (kernels::usable(x)) return kernels::rotate(x, cos, sin);
   return plain::rotate(x, cos, sin);
 }
 
@@ -49,16 +67,26 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
 }
 
 at::Tensor gated(const at::Tensor& gate, const at::Tensor& up, Activation activation) {
+  if (kernels::usable(gate) && simd::has_gate(kernels::gate_of(activation))) {
+    return kernels::gated(gate, up, activation);
+  }
   return plain::gated(gate, up, activation);
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                      const AttentionMask& mask, double softcap) {
+  if (kernels::usable_attention(q, k, mask)) {
+    return kernels::attention(q, k, v, scale, mask, softcap);
+  }
   return plain::attention(q, k, v, scale, mask, softcap);
 }
 
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                 const at::Tensor& labels, double softcap) {
+  if (kernels::usable(hidden) && !weight.requires_grad() &&
+      weight.scalar_type() == hidden.scalar_type()) {
+    return kernels::linear_cross_entropy(hidden, weight, labels, softcap);
+  }
   return plain::linear_cross_entropy(hidden, weight, labels, softcap);
 }
 

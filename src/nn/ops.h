@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace lora {
 
@@ -21,6 +22,10 @@ at::Tensor activate(const at::Tensor& x, Activation activation);
 
 // x * rsqrt(mean(x^2) + eps) * (weight + offset), over the last dimension; offset 1 for gemma.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, double offset = 0);
+// {x + delta, rms_norm(x + delta)}: a residual addition and the norm that follows it.
+std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
+                                               const at::Tensor& weight, double eps,
+                                               double offset = 0);
 
 // Rotary embedding, half-split layout (Hugging Face). x [B, T, H, d]; cos, sin [B, T, d] or
 // [1, T, d], float32.

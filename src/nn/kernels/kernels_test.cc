@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every fused operator against its plain twin: values and gradients, float32 and bfloat16, odd
+// sizes, one and two threads.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <functional>
+#include <tuple>
+
+#include "nn/kernels/attention.h"
+#include "nn/kernels/choice.h"
+#include "nn/kernels/product.h"
+#include "nn/ops.h"
+#include "nn/projections.h"
+
+namespace lora {
+namespace {
+
+using Tensors = std::vector<at::Tensor>;
+using Operator = std::function<Tensors(const Tensors&)>;
+
+struct Outcome {
+  Tensors values, gradients;
+};
+
+// Values of `run` on copies of `inputs`, and the gradients of their product with fixed weights.
+Outcome outcome(const Operator& run, const Tensors& inputs, bool fused, at::ScalarType type) {
+  const kernels::FusedKernels choice(fused);
+  Tensors leaves, scalars;
+  for (const at::Tensor& x : inputs) {
+    const bool keep = x.scalar_type() == at::kLong;
+    leaves.push_back(keep ? x : x.to(type).detach().clone().requires_grad_(true));
+  }
+  Outcome result{.values = run(leaves)};
+  at::Tensor total = at::zeros({}, at::kFloat);
+  at::manual_seed(7);
+  for (const at::Tensor& y : result.values) {
+    total = total + (y.to(at::kFloat) * at::randn(y.sizes())).sum();
+  }
+  result.gradients = torch::autograd::grad({total}, leaves);
+  return result;
+}
+
+double relative(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor x = a.detach().to(at::kDouble), y = b.detach().to(at::kDouble);
+  return ((x - y).norm() / (y.norm() + 1e-30)).item<double>();
+}
+
+// bfloat16 runs are compared with the plain operator in float32 on the same rounded inputs.
+void compare(const Operator& run, const Tensors& inputs) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    Tensors rounded;
+    for (const at::Tensor& x : inputs) {
+      rounded.push_back(x.scalar_type() == at::kLong ? x : x.to(type).to(at::kFloat));
+    }
+    const Outcome expected = outcome(run, rounded, false, at::kFloat);
+    const double bound = type == at::kFloat ? 1e-5 : 1e-2;
+    for (const int threads : {1, 2}) {
+      at::set_num_threads(threads);
+      const Outcome found = outcome(run, rounded, true, type);
+      for (std::size_t i = 0; i < found.values.size(); ++i) {
+        EXPECT_LT(relative(found.values[i], expected.values[i]), bound) << "value " << i;
+      }
+      for (std::size_t i = 0; i < found.gradients.size(); ++i) {
+        EXPECT_LT(relative(found.gradients[i], expected.gradients[i]), bound) << "gradient " << i;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST(Kernels, RmsNorm) {
+  at::manual_seed(1);
+  for (const std::int64_t width : {1, 7, 64, 133}) {
+    const at::Tensor weight = at::randn({width});
+    for (const double offset : {0.0, 1.0}) {
+      compare([&](const Tensors& x) -> Tensors { return {rms_norm(x[0], weight, 1e-5, offset)}; },
+              {at::randn({3, 5, width})});
+      compare(
+          [&](const Tensors& x) -> Tensors {
+            const auto [sum, y] = add_rms_norm(x[0], x[1], weight, 1e-5, offset);
+            return {sum, y};
+          },
+          {at::randn({3, 5, width}), at::randn({3, 5, width})});
+    }
+  }
+}
+
+TEST(Kernels, Rotate) {
+  at::manual_seed(2);
+  for (const std::int64_t width : {2, 6, 50, 64}) {
+    for (const std::int64_t rows : {1, 2}) {
+      const at::Tensor angle = at::randn({rows, 9, width});
+      compare([&](const Tensors& x) -> Tensors { return {rotate(x[0], angle.cos(), angle.sin())}; },
+              {at::randn({2, 9, 3, width})});
+    }
+  }
+}
+
+TEST(Kernels, Gated) {
+  at::manual_seed(3);
+  for (const Activation kind : {Activation::silu, Activation::gelu_tanh, Activation::relu}) {
+    compare([&](const Tensors& x) -> Tensors { return {gated(x[0], x[1], kind)}; },
+            {at::randn({7, 33}) * 4, at::randn({7, 33})});
+  }
+  const at::Tensor far = at::tensor({-1e4F, -100.0F, 0.0F, 100.0F, 1e4F});
+  EXPECT_TRUE(at::isfinite(swiglu(far, at::ones({5}))).all().item<bool>());
+}
+
+TEST(Kernels, Attention) {
+  at::manual_seed(4);
+  const at::Tensor documents =
+      at::cat({at::full({2, 70}, 1L), at::full({2, 63}, 2L), at::full({2, 4}, 0L)}, 1);
+  for (const std::int64_t length : {5, 137}) {
+    for (const std::int64_t window : {0, 3, 40}) {
+      for (const double softcap : {0.0, 2.0}) {
+        for (const bool packed : {false, true}) {
+          AttentionMask mask{.causal = true, .window = window};
+          if (packed) mask.documents = documents.narrow(1, 137 - length, length).contiguous();
+          compare(
+              [&](const Tensors& x) -> Tensors {
+                return {attention(x[0], x[1], x[2], 0.3, mask, softcap)};
+              },
+              {at::randn({2, length, 6, 20}), at::randn({2, length, 2, 20}),
+               at::randn({2, length, 2, 20})});
+        }
+      }
+    }
+  }
+}
+
+TEST(Kernels, AttentionInManyBlocks) {
+  at::manual_seed(5);
+  for (const bool causal : {true, false}) {
+    const AttentionMask mask{.causal = causal};
+    compare(
+        [&](const Tensors& x) -> Tensors { return {attention(x[0], x[1], x[2], 0.2, mask)}; },
+        {at::randn({1, 1100, 2, 16}), at::randn({1, 1100, 1, 16}), at::randn({1, 1100, 1, 16})});
+  }
+}
+
+TEST(Kernels, CrossEntropy) {
+  at::manual_seed(6);
+  const at::Tensor labels = at::randint(0, 1003, {77}, at::kLong);
+  const at::Tensor head = at::randn({1003, 24});
+  for (const double softcap : {0.0, 3.0}) {
+    compare(
+        [&](const Tensors& x) -> Tensors {
+          const at::Tensor weight = head.to(at::kBFloat16).to(x[0].scalar_type());
+          return {linear_cross_entropy(x[0], weight, labels, softcap)};
+        },
+        {at::randn({77, 24})});
+  }
+}
+
+namespace {
+
+// A layer whose adapter takes part as inputs [a, b]; the base is fixed and exact in bfloat16.
+Layer layer_of(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& a,
+               const at::Tensor& b, at::ScalarType type) {
+  Layer layer{.weight = weight.to(at::kBFloat16).to(type)};
+  if (bias.defined()) layer.bias = bias.to(at::kBFloat16).to(type);
+  if (a.defined()) {
+    layer.adapter = std::make_shared<Adapter>(Adapter{
+        .a = a.to(at::kFloat), .b = b.to(at::kFloat), .alpha = 6, .scale = 2, .weight = 0.5});
+  }
+  return layer;
+}
+
+}  // namespace
+
+TEST(Kernels, LinearAndQkv) {
+  at::manual_seed(8);
+  const at::Tensor wq = at::randn({33, 29}), wk = at::randn({17, 29}), bias = at::randn({33});
+  compare(
+      [&](const Tensors& x) -> Tensors {
+        const at::ScalarType type = x[0].scalar_type();
+        return {layer_of(wq, bias, x[1], x[2], type).forward(x[0])};
+      },
+      {at::randn({3, 5, 29}), at::randn({3, 29}), at::randn({33, 3})});
+  compare(
+      [&](const Tensors& x) -> Tensors {
+        const at::ScalarType type = x[0].scalar_type();
+        const Qkv out =
+            project_qkv(layer_of(wq, bias, x[1], x[2], type), layer_of(wk, {}, {}, {}, type),
+                        layer_of(wk, {}, x[3], x[4], type), x[0]);
+        return {out.q, out.k, out.v};
+      },
+      {at::randn({3, 5, 29}), at::randn({3, 29}), at::randn({33, 3}), at::randn({5, 29}),
+       at::randn({17, 5})});
+}
+
+TEST(Kernels, GatedMlp) {
+  at::manual_seed(9);
+  const at::Tensor wg = at::randn({37, 29}), wu = at::randn({37, 29}), wd = at::randn({29, 37});
+  for (const Activation kind : {Activation::silu, Activation::gelu_tanh}) {
+    compare(
+        [&](const Tensors& x) -> Tensors {
+          const at::ScalarType type = x[0].scalar_type();
+          return {gated_mlp(layer_of(wg, {}, x[1], x[2], type), layer_of(wu, {}, {}, {}, type),
+                            layer_of(wd, {}, x[3], x[4], type), x[0], kind)};
+        },
+        {at::randn({2, 11, 29}), at::randn({3, 29}), at::randn({37, 3}), at::randn({2, 37}),
+         at::randn({29, 2})});
+  }
+}
+
+TEST(Kernels, ProductOnStridesAndInsideParallelRegions) {
+  at::manual_seed(10);
+  const at::Tensor a = at::randn({31, 12}), b = at::randn({12, 23}), c = at::randn({31, 23});
+  at::Tensor out = c.clone();
+  kernels::multiply(kernels::matrix(a.t().contiguous()).transposed(), kernels::matrix(b),
+                    kernels::matrix(out), true);
+  EXPECT_LT(relative(out, at::mm(a, b) + c), 1e-6);
+  at::set_num_threads(2);
+  std::vector<at::Tensor> results(8);
+  at::parallel_for(0, 8, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      results[static_cast<std::size_t>(i)] = at::zeros({31, 23});
+      kernels::multiply(kernels::matrix(a), kernels::matrix(b),
+                        kernels::matrix(results[static_cast<std::size_t>(i)]));
+    }
+  });
+  for (const at::Tensor& result : results) EXPECT_LT(relative(result, at::mm(a, b)), 1e-6);
+}
+
+}  // namespace lora
