@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finding versions: the second half of store.h.
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "versions/store.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> names_below(const Path& root) {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(root, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_directory() && !name.starts_with('.')) names.push_back(name);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+// A run of ours that was not committed, rather than a folder of another program.
+bool is_unfinished_run(const Path& folder) {
+  return !is_committed(folder) &&
+         (fs::exists(folder / "config.resolved.yaml") || fs::exists(folder / "checkpoints"));
+}
+
+void refuse_unfinished(const Path& folder) {
+  if (!is_unfinished_run(folder)) return;
+  fail_usage(folder.string(), ": this run was not finished (no ", kManifestName,
+             "); finish it with `lora train --resume`, or name another version");
+}
+
+Path weights_in(const Path& folder) {
+  for (const std::string_view name :
+       {kWeightsName, std::string_view("adapter_model.safetensors")}) {
+    if (fs::is_regular_file(folder / name)) return folder / name;
+  }
+  std::vector<Path> found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".safetensors") found.push_back(entry.path());
+  }
+  if (found.size() == 1) return found[0];
+  fail_usage(folder.string(), ": no adapter to take (found ", found.size(),
+             " .safetensors files, expected ", kWeightsName,
+             " or adapter_model.safetensors); name the file itself");
+}
+
+LocatedVersion located_folder(const Path& folder) {
+  refuse_unfinished(folder);
+  LocatedVersion located;
+  located.folder = (folder / "").lexically_normal().parent_path();
+  located.name = fs::absolute(located.folder).lexically_normal().filename().string();
+  if (is_committed(folder)) located.version = read_version(folder);
+  located.weights = weights_in(folder);
+  return located;
+}
+
+LocatedVersion located_file(const Path& file) {
+  const Path folder = file.parent_path().empty() ? Path(".") : file.parent_path();
+  refuse_unfinished(folder);
+  LocatedVersion located{file.stem().string(), {}, file, {}};
+  if (!is_committed(folder)) return located;
+  located.version = read_version(folder);
+  located.folder = folder;
+  located.name = located.version->name;
+  return located;
+}
+
+}  // namespace
+
+LocatedVersion locate_version(const std::string& argument, const Path& root) {
+  const Path path = argument;
+  std::error_code ignored;
+  if (fs::is_regular_file(path, ignored)) return located_file(path);
+  const bool simple = !argument.empty() && argument.find('/') == std::string::npos;
+  if (simple && fs::is_directory(root / path, ignored)) return located_folder(root / path);
+  if (fs::is_directory(path, ignored)) return located_folder(path);
+  const std::string target = simple ? read_ref(root, argument) : "";
+  if (!target.empty()) return located_folder(root / target);
+  const std::vector<std::string> names = names_below(root);
+  const std::string suggestion = did_you_mean(argument, names);
+  fail_usage("version '", argument, "': not found (expected a file, a folder, or one of the ",
+             "versions in ", root.string(), ": ", names.empty() ? "none there" : join_words(names),
+             ")", suggestion.empty() ? "; `lora log` lists them" : suggestion);
+}
+
+WeightedVersion split_weight(const std::string& argument) {
+  const std::size_t colon = argument.rfind(':');
+  if (colon == std::string::npos || argument.find('/', colon) != std::string::npos) {
+    return {argument, 1};
+  }
+  const std::string number = argument.substr(colon + 1);
+  char* end = nullptr;
+  const double weight = std::strtod(number.c_str(), &end);
+  if (number.empty() || *end != '\0' || !(weight > -100 && weight < 100)) {
+    fail_usage("version '", argument, "': not a weight (found '", number,
+               "', expected a number such as 0.8); write NAME or NAME:0.8");
+  }
+  return {argument.substr(0, colon), weight};
+}
+
+std::vector<ListedVersion> list_versions(const Path& root) {
+  std::vector<ListedVersion> list;
+  for (const std::string& name : names_below(root)) {
+    const Path folder = root / name;
+    if (!is_committed(folder) && !is_unfinished_run(folder)) continue;
+    ListedVersion row{name, {}, ""};
+    try {
+      if (is_committed(folder)) row.version = read_version(folder);
+    } catch (const Error& error) {
+      row.problem = error.what();
+    }
+    list.push_back(row);
+  }
+  std::ranges::stable_sort(list, {}, [](const ListedVersion& row) {
+    return row.version ? row.version->run.created : std::string("~");
+  });
+  return list;
+}
+
+std::vector<Version> parent_chain(const Version& version, const Path& root) {
+  constexpr std::size_t kLongest = 10000;  // a guard against a loop made by hand
+  std::vector<Version> chain = {version};
+  while (!chain.back().parents.empty() && chain.size() < kLongest) {
+    const ParentLink& link = chain.back().parents.front();
+    if (link.id.empty() || !is_committed(root / link.name)) break;
+    Version parent = read_version(root / link.name);
+    if (parent.id != link.id) break;
+    chain.push_back(std::move(parent));
+  }
+  return chain;
+}
+
+}  // namespace lora

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The folders of versions below one output root:
+//   output/starli_v1/...                  a version, see version.h
+//   output/.versions/{journal.jsonl, refs/, lock, hashcache.json}
+// Crash safety: a folder is reserved by mkdir; its files are synced before SHA256SUMS, and
+// SHA256SUMS before version.json, which is renamed into place last.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "versions/version.h"
+
+namespace lora {
+
+// Holds output/.versions/lock for as long as it lives; waits for other processes.
+class StoreLock {
+ public:
+  explicit StoreLock(const Path& root);
+  ~StoreLock();
+  StoreLock(const StoreLock&) = delete;
+  StoreLock& operator=(const StoreLock&) = delete;
+
+ private:
+  int file_ = -1;
+};
+
+// The output root of a version's folder: its parent folder, "." for a bare name.
+Path root_of(const Path& folder);
+
+// Creates the folder of a new version. Throws Error (usage) where it exists. With `resume` it must
+// exist and be uncommitted.
+void reserve_folder(const Path& folder, bool resume);
+
+// Commits: every file of the folder is synced and hashed from disk, SHA256SUMS, version.json, the
+// journal line and the ref `latest` follow; then the files become read-only. logs/ and
+// checkpoints/ are not covered: they may still grow or go. version.weights.file must be in the
+// folder; its hashes, files_sha256 and the id are filled here. Returns the manifest as written.
+Version publish(const Path& folder, Version version);
+
+// Adds a line to output/.versions/journal.jsonl, durable on return.
+void append_journal(const Path& root, const std::string& event, const std::string& ref,
+                    const std::string& from, const std::string& to, const std::string& reason);
+
+// A ref names a version: output/.versions/refs/NAME. "" where there is none.
+std::string read_ref(const Path& root, const std::string& ref);
+void write_ref(const Path& root, const std::string& ref, const std::string& version);
+
+// Where an adapter lies.
+struct LocatedVersion {
+  std::string name;                // the folder's name, or the file's without ending
+  Path folder;                     // empty for a file on its own
+  Path weights;                    // the safetensors file
+  std::optional<Version> version;  // where the folder is a committed version
+};
+
+// Finds V: a version folder, a name or ref below `root`, a PEFT folder, or an adapter file. Throws
+// Error (usage) naming what was looked for; an uncommitted run is refused.
+LocatedVersion locate_version(const std::string& argument, const Path& root);
+
+// "starli_v1:0.8" -> {"starli_v1", 0.8}; without a weight 1. Throws Error (usage).
+struct WeightedVersion {
+  std::string name;
+  double weight = 1;
+};
+WeightedVersion split_weight(const std::string& argument);
+
+struct ListedVersion {
+  std::string name;
+  std::optional<Version> version;  // absent: uncommitted, or `problem`
+  std::string problem;             // why the manifest cannot be read, "" = it can
+};
+
+// Committed and uncommitted versions below `root`, oldest first, uncommitted ones last.
+std::vector<ListedVersion> list_versions(const Path& root);
+
+// The version and its ancestors, newest first; ends where an ancestor's folder is not below `root`.
+std::vector<Version> parent_chain(const Version& version, const Path& root);
+
+}  // namespace lora

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "versions/store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "base/error.h"
+#include "io/safetensors.h"
+#include "versions/verify.h"
+
+namespace lora {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class StoreTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
+    root_ = Path(testing::TempDir()) / ("store_" + std::to_string(::getpid())) / info->name();
+    fs::remove_all(root_);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  // A committed version with one tensor.
+  Version make(const std::string& name, float value, std::vector<ParentLink> parents = {}) {
+    const Path folder = root_ / name;
+    reserve_folder(folder, false);
+    write_weights(folder / kWeightsName, value, "x");
+    write_file_atomic(folder / "config.resolved.yaml", "seed: 1\n");
+    write_file_atomic(folder / "logs/train.log", "step 1\n");
+    Version version;
+    version.name = name;
+    version.parents = std::move(parents);
+    version.weights.file = kWeightsName;
+    version.weights.ranks = {{"layers.0.q_proj", 8}};
+    version.metrics = {{"loss", 0.1}};
+    version.preflight = {{"W02", "ok", "fine"}};
+    version.run.created = "2026-01-0" + std::to_string(1 + made_++) + "T00:00:00Z";
+    return publish(folder, version);
+  }
+
+  static void write_weights(const Path& file, float value, const std::string& note) {
+    TensorView tensor{"a", DType::f32, {1}, reinterpret_cast<const std::byte*>(&value)};
+    write_safetensors(file, {tensor}, {{"note", note}});
+  }
+
+  // Files of a committed version are read-only: an accident needs a rename.
+  static void overwrite(const Path& file, const std::string& content) {
+    fs::remove(file);
+    std::ofstream(file) << content;
+  }
+
+  Path root_;
+  int made_ = 0;
+};
+
+template <typename F>
+std::string message_of(F f, Exit code) {
+  try {
+    f();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_F(StoreTest, TheManifestComesBack) {
+  const Version written = make("v1", 1);
+  const Version read = read_version(root_ / "v1");
+  EXPECT_EQ(read.id, written.id);
+  EXPECT_EQ(read.id.size(), 64u);
+  EXPECT_EQ(read.metrics.at("loss"), 0.1);
+  EXPECT_EQ(read.weights.ranks.at("layers.0.q_proj"), 8);
+  ASSERT_EQ(read.preflight.size(), 1u);
+  EXPECT_EQ(read.preflight[0].id, "W02");
+  EXPECT_EQ(version_json(read), read_file(root_ / "v1" / kManifestName));
+}
+
+TEST_F(StoreTest, PublishedFilesAreReadOnlyAndCheckableWithSha256sum) {
+  make("v1", 1);
+  const auto bits = fs::status(root_ / "v1" / kWeightsName).permissions();
+  EXPECT_EQ(bits & fs::perms::owner_write, fs::perms::none);
+  const std::string command = "cd " + (root_ / "v1").string() +
+                              " && sha256sum -c --quiet --strict " + std::string(kSumsName);
+  EXPECT_EQ(std::system(command.c_str()), 0);
+  EXPECT_THAT(read_file(root_ / ".versions/journal.jsonl"), HasSubstr("\"event\":\"commit\""));
+  EXPECT_EQ(read_ref(root_, "latest"), "v1");
+}
+
+TEST_F(StoreTest, ANameThatExistsIsRefused) {
+  make("v1", 1);
+  const std::string where = (root_ / "v1").string();
+  EXPECT_EQ(message_of([&] { reserve_folder(root_ / "v1", false); }, Exit::usage),
+            where +
+                ": this version exists, and versions are never overwritten; choose a new "
+                "output_dir");
+  EXPECT_EQ(message_of([&] { reserve_folder(root_ / "v1/", true); }, Exit::usage),
+            where +
+                "/: this version is finished, there is nothing to resume; choose a new "
+                "output_dir");
+  reserve_folder(root_ / "v2/", false);
+  EXPECT_THAT(message_of([&] { reserve_folder(root_ / "v2", false); }, Exit::usage),
+              HasSubstr("this folder exists (an unfinished run?); continue it with --resume"));
+  reserve_folder(root_ / "v2", true);
+  EXPECT_THAT(message_of([&] { reserve_folder(root_ / "v3", true); }, Exit::usage),
+              HasSubstr("no run to resume"));
+}
+
+TEST_F(StoreTest, VerifyFindsNothingWrongWithAWholeVersion) {
+  const Version parent = make("v1", 1);
+  make("v2", 2, {{"v1", parent.id, ""}});
+  const VerifyReport report = verify_version(root_ / "v2");
+  EXPECT_TRUE(report.committed);
+  EXPECT_THAT(report.problems, IsEmpty());
+  EXPECT_THAT(report.notes, IsEmpty());
+  EXPECT_EQ(report.files, 2);
+}
+
+TEST_F(StoreTest, VerifySeesAZeroedFileOfTheSameSize) {
+  make("v1", 1);
+  const Path file = root_ / "v1" / kWeightsName;
+  overwrite(file, std::string(fs::file_size(file), '\0'));
+  EXPECT_THAT(verify_version(root_ / "v1").problems,
+              ElementsAre(HasSubstr("pytorch_lora_weights.safetensors: does not match its recorded "
+                                    "hash (found "),
+                          HasSubstr("its numbers differ")));
+}
+
+TEST_F(StoreTest, VerifyTellsAnEditOfTheMetadataFromAnotherAdapter) {
+  make("v1", 1);
+  fs::remove(root_ / "v1" / kWeightsName);
+  write_weights(root_ / "v1" / kWeightsName, 1, "y");
+  EXPECT_THAT(verify_version(root_ / "v1").problems,
+              ElementsAre(HasSubstr("does not match"), HasSubstr("only its metadata differ")));
+}
+
+TEST_F(StoreTest, VerifySeesAnEditedManifestAMissingFileAndEditedSums) {
+  make("v1", 1);
+  const Path manifest = root_ / "v1" / kManifestName;
+  const std::string text = read_file(manifest);
+  std::string edited = text;
+  edited.replace(edited.find("0.1"), 3, "0.2");
+  overwrite(manifest, edited);
+  EXPECT_THAT(verify_version(root_ / "v1").problems,
+              ElementsAre(HasSubstr("the manifest was changed after the commit (found id ")));
+  EXPECT_THAT(message_of([&] { read_version(root_ / "v1"); }, Exit::integrity),
+              HasSubstr("restore the folder from a copy"));
+  overwrite(manifest, text);
+  fs::remove(root_ / "v1/config.resolved.yaml");
+  EXPECT_THAT(verify_version(root_ / "v1").problems, ElementsAre("config.resolved.yaml: missing"));
+  overwrite(root_ / "v1" / kSumsName, "");
+  EXPECT_THAT(verify_version(root_ / "v1").problems,
+              ElementsAre(HasSubstr("SHA256SUMS: does not match the manifest")));
+}
+
+TEST_F(StoreTest, VerifyFollowsTheParent) {
+  const Version parent = make("v1", 1);
+  make("v2", 2, {{"v1", parent.id, ""}});
+  for (const auto& entry : fs::directory_iterator(root_ / "v1")) {
+    fs::permissions(entry.path(), fs::perms::owner_all);
+  }
+  fs::remove_all(root_ / "v1");
+  EXPECT_THAT(verify_version(root_ / "v2").notes, ElementsAre("parent v1: its folder is not here"));
+  make("v1", 3);
+  EXPECT_THAT(verify_version(root_ / "v2").problems,
+              ElementsAre(HasSubstr("parent v1: another version has this name")));
+}
+
+TEST_F(StoreTest, VersionsAreFoundByNameFolderFileAndRef) {
+  const Version first = make("starli_v1", 1);
+  const Path folder = root_ / "starli_v1";
+  for (const std::string& argument :
+       {std::string("starli_v1"), folder.string(), folder.string() + "/",
+        (folder / kWeightsName).string(), std::string("latest")}) {
+    const LocatedVersion found = locate_version(argument, root_);
+    EXPECT_EQ(found.name, "starli_v1") << argument;
+    EXPECT_EQ(found.weights, folder / kWeightsName) << argument;
+    ASSERT_TRUE(found.version) << argument;
+    EXPECT_EQ(found.version->id, first.id);
+  }
+  write_weights(root_ / "foreign.safetensors", 1, "x");
+  const LocatedVersion foreign = locate_version((root_ / "foreign.safetensors").string(), root_);
+  EXPECT_EQ(foreign.name, "foreign");
+  EXPECT_FALSE(foreign.version);
+  EXPECT_EQ(
+      message_of([&] { locate_version("starli_v2", root_); }, Exit::usage),
+      "version 'starli_v2': not found (expected a file, a folder, or one of the versions in " +
+          root_.string() + ": starli_v1); did you mean 'starli_v1'?");
+}
+
+TEST_F(StoreTest, UnfinishedRunsAreListedButNotTaken) {
+  const Version first = make("b", 1);
+  make("a", 2, {{"b", first.id, ""}});
+  reserve_folder(root_ / "0", false);
+  write_file_atomic(root_ / "0/config.resolved.yaml", "seed: 1\n");
+  const auto list = list_versions(root_);
+  ASSERT_EQ(list.size(), 3u);
+  EXPECT_EQ(list[0].name, "b");
+  EXPECT_EQ(list[1].name, "a");
+  EXPECT_EQ(list[2].name, "0");
+  EXPECT_FALSE(list[2].version);
+  EXPECT_THAT(message_of([&] { locate_version("0", root_); }, Exit::usage),
+              HasSubstr("this run was not finished (no version.json)"));
+  const auto chain = parent_chain(*list[1].version, root_);
+  ASSERT_EQ(chain.size(), 2u);
+  EXPECT_EQ(chain[1].name, "b");
+}
+
+TEST(SplitWeight, Forms) {
+  EXPECT_EQ(split_weight("v1:0.8").name, "v1");
+  EXPECT_EQ(split_weight("v1:0.8").weight, 0.8);
+  EXPECT_EQ(split_weight("a:b/v1").name, "a:b/v1");
+  EXPECT_EQ(split_weight("v1").weight, 1);
+  EXPECT_EQ(message_of([] { split_weight("v1:much"); }, Exit::usage),
+            "version 'v1:much': not a weight (found 'much', expected a number such as 0.8); write "
+            "NAME or NAME:0.8");
+}
+
+}  // namespace
+}  // namespace lora
