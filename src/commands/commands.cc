@@ -20,6 +20,8 @@ constexpr CommandRow kCommands[] = {
     {"label",
      "lora label --input DIR --output metadata.csv [--model DIR] [--trigger WORD] [--json]",
      "captions only: metadata.csv for a folder of pictures"},
+    {"inspect", "lora inspect FILE_OR_DIR [--json]",
+     "what an adapter, a version, a base model or a GGUF file is"},
     {"help", "lora help [VERB | config [KEY | --markdown]]",
      "this list, one command, or every configuration key"},
 };

@@ -3,6 +3,7 @@
 #include "base/table.h"
 #include "commands/commands.h"
 #include "commands/prepare.h"
+#include "commands/inspect.h"
 
 namespace lora {
 namespace {
@@ -15,6 +16,7 @@ struct Binding {
 int not_here(const Arguments&) { return 0; }
 
 constexpr Binding kBindings[] = {
+    {"inspect", inspect_command},
     {"help", not_here},
     {"prepare", run_prepare},
     {"label", run_label},

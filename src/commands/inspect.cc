@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/inspect.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "commands/cli.h"
+#include "commands/describe.h"
+
+namespace lora {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// "4 (128 modules), 8 (64 modules)"
+std::string counts(const Json& json, const char* what) {
+  std::string text;
+  for (const auto& [key, value] : json.items()) {
+    const std::string number = key.ends_with(".0") ? key.substr(0, key.size() - 2) : key;
+    text += fmt::format("{}{} ({} {})", text.empty() ? "" : ", ", number, value.dump(), what);
+  }
+  return text;
+}
+
+void line(const char* name, const std::string& text) {
+  if (!text.empty()) fmt::print("{:<12}{}\n", name, text);
+}
+
+std::string text_of(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+void print_groups(const char* title, const Json& groups) {
+  for (const auto& [name, group] : groups.items()) {
+    line(title, fmt::format("{:<22}{:>4} modules   |dW| {:.6g}", name,
+                            group["modules"].get<std::size_t>(),
+                            group["delta_norm"].get<double>()));
+    title = "";
+  }
+}
+
+void print_adapter(const Json& json) {
+  line("file", text_of(json["file"]));
+  line("adapter", fmt::format("{}, for {}", text_of(json["dialect"]), text_of(json["for"])));
+  line("modules", fmt::format("{} ({} parameters)", json["modules"].dump(),
+                              json["parameters"].dump()));
+  line("rank", counts(json["ranks"], "modules"));
+  line("alpha", counts(json["alphas"], "modules") + (json["alpha_known"] ? "" : ", assumed"));
+  line("scale", counts(json["scales"], "modules"));
+  line("dtype", counts(json["dtypes"], "tensors"));
+  if (json["use_rslora"]) line("rsLoRA", "yes: scale = alpha / sqrt(rank)");
+  if (json["use_dora"]) line("DoRA", "yes");
+  print_groups("components", json["components"]);
+  print_groups("targets", json["targets"]);
+  line("base model", text_of(json["base_model"]));
+  for (const Json& tensor : json["other_tensors"]) {
+    line("not LoRA", fmt::format("{} {} {}", text_of(tensor["name"]), text_of(tensor["dtype"]),
+                                 tensor["shape"].dump()));
+  }
+  for (const auto& [key, value] : json["metadata"].items()) {
+    const std::string text = text_of(value);
+    line("metadata", key + " = " + (text.size() > 70 ? text.substr(0, 67) + "..." : text));
+  }
+  line("tensors", "sha256 " + text_of(json["tensor_sha256"]));
+  for (const Json& warning : json["warnings"]) line("note", text_of(warning));
+}
+
+void print_version(const Json& version) {
+  for (const auto& [key, value] : version.items()) {
+    if (value.is_primitive() && !value.is_null()) line("version", key + " = " + text_of(value));
+  }
+}
+
+void print_tree(const Json& json, const std::string& indent) {
+  for (const auto& [key, value] : json.items()) {
+    if (value.is_object() && !value.empty()) {
+      fmt::print("{}{}\n", indent, key);
+      print_tree(value, indent + "  ");
+    } else if (key == "tensor_list") {
+      for (const Json& tensor : value) {
+        fmt::print("{}{} {}\n", indent, text_of(tensor["name"]), tensor["shape"].dump());
+      }
+    } else {
+      fmt::print("{}{}  {}\n", indent, key, text_of(value));
+    }
+  }
+}
+
+}  // namespace
+
+int inspect_command(const Arguments& arguments) {
+  std::string path;
+  bool as_json = false;
+  CLI::App app;
+  app.add_option("path", path)->required();
+  app.add_flag("--json", as_json);
+  parse_arguments(app, "inspect", arguments);
+  const Json json = describe(path);
+  if (as_json) {
+    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+    return 0;
+  }
+  if (!json.contains("dialect")) {
+    print_tree(json, "");
+    return 0;
+  }
+  if (json.contains("version")) print_version(json["version"]);
+  print_adapter(json);
+  return 0;
+}
+
+}  // namespace lora
