@@ -64,9 +64,8 @@ Json describe_tensors(const SafetensorsFile& file) {
   Json json;
   json["type"] = "tensors";
   for (const CheckpointRow& row : kCheckpoints) {
-    const bool found = std::any_of(file.tensors().begin(), file.tensors().end(), [&](const auto& t) {
-      return t.name.starts_with(row.part);
-    });
+    const bool found = std::any_of(file.tensors().begin(), file.tensors().end(),
+                                   [&](const auto& t) { return t.name.starts_with(row.part); });
     if (!found) continue;
     json["type"] = "checkpoint";
     json["for"] = row.what;
@@ -99,9 +98,9 @@ Json describe_language_model(const Path& folder) {
   Json json;
   json["type"] = "language-model";
   json["folder"] = folder.string();
-  for (const char* key : {"architectures", "model_type", "vocab_size", "hidden_size",
-                          "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
-                          "max_position_embeddings"}) {
+  for (const char* key :
+       {"architectures", "model_type", "vocab_size", "hidden_size", "num_hidden_layers",
+        "num_attention_heads", "num_key_value_heads", "max_position_embeddings"}) {
     if (config.contains(key)) json[key] = config[key];
   }
   add_weights(json, folder, "model");

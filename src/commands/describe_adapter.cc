@@ -56,9 +56,8 @@ void count(Json& json, double value) {
 Json others_of(const AdapterFile& adapter) {
   Json list = Json::array();
   for (const auto& [name, tensor] : adapter.others) {
-    list.push_back({{"name", name},
-                    {"dtype", dtype_name(dtype_of(tensor))},
-                    {"shape", tensor.sizes().vec()}});
+    list.push_back(
+        {{"name", name}, {"dtype", dtype_name(dtype_of(tensor))}, {"shape", tensor.sizes().vec()}});
   }
   return list;
 }
@@ -104,8 +103,8 @@ Json describe_adapter(const AdapterFile& adapter) {
       dtypes[name] = dtypes.value(name, 0) + 1;
     }
     const double squares = squared_norm(module);
-    for (Group* group : {&components[component_of(adapter, module.path)],
-                         &targets[target_of(module.path)]}) {
+    for (Group* group :
+         {&components[component_of(adapter, module.path)], &targets[target_of(module.path)]}) {
       ++group->modules;
       group->squares += squares;
     }

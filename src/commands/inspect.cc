@@ -35,9 +35,9 @@ std::string text_of(const Json& value) {
 
 void print_groups(const char* title, const Json& groups) {
   for (const auto& [name, group] : groups.items()) {
-    line(title, fmt::format("{:<22}{:>4} modules   |dW| {:.6g}", name,
-                            group["modules"].get<std::size_t>(),
-                            group["delta_norm"].get<double>()));
+    line(title,
+         fmt::format("{:<22}{:>4} modules   |dW| {:.6g}", name, group["modules"].get<std::size_t>(),
+                     group["delta_norm"].get<double>()));
     title = "";
   }
 }
@@ -45,8 +45,8 @@ void print_groups(const char* title, const Json& groups) {
 void print_adapter(const Json& json) {
   line("file", text_of(json["file"]));
   line("adapter", fmt::format("{}, for {}", text_of(json["dialect"]), text_of(json["for"])));
-  line("modules", fmt::format("{} ({} parameters)", json["modules"].dump(),
-                              json["parameters"].dump()));
+  line("modules",
+       fmt::format("{} ({} parameters)", json["modules"].dump(), json["parameters"].dump()));
   line("rank", counts(json["ranks"], "modules"));
   line("alpha", counts(json["alphas"], "modules") + (json["alpha_known"] ? "" : ", assumed"));
   line("scale", counts(json["scales"], "modules"));
@@ -91,7 +91,7 @@ void print_tree(const Json& json, const std::string& indent) {
 
 }  // namespace
 
-int inspect_command(const Arguments& arguments) {
+int run_inspect(const Arguments& arguments) {
   std::string path;
   bool as_json = false;
   CLI::App app;

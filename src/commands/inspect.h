@@ -6,6 +6,6 @@
 
 namespace lora {
 
-int inspect_command(const Arguments& arguments);
+int run_inspect(const Arguments& arguments);
 
 }  // namespace lora

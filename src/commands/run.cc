@@ -2,8 +2,8 @@
 // Binds the names of commands.cc to their functions. One line per command.
 #include "base/table.h"
 #include "commands/commands.h"
-#include "commands/prepare.h"
 #include "commands/inspect.h"
+#include "commands/prepare.h"
 
 namespace lora {
 namespace {
@@ -16,7 +16,7 @@ struct Binding {
 int not_here(const Arguments&) { return 0; }
 
 constexpr Binding kBindings[] = {
-    {"inspect", inspect_command},
+    {"inspect", run_inspect},
     {"help", not_here},
     {"prepare", run_prepare},
     {"label", run_label},
