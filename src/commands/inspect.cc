@@ -42,6 +42,19 @@ void print_groups(const char* title, const Json& groups) {
   }
 }
 
+void print_metadata(const Json& metadata) {
+  constexpr std::size_t kShown = 16, kWidth = 70;
+  std::size_t shown = 0;
+  for (const auto& [key, value] : metadata.items()) {
+    if (++shown > kShown) continue;
+    const std::string text = text_of(value);
+    line("metadata", key + " = " + (text.size() > kWidth ? text.substr(0, kWidth) + "..." : text));
+  }
+  if (shown > kShown) {
+    line("metadata", fmt::format("{} more entries (--json shows them)", shown - kShown));
+  }
+}
+
 void print_adapter(const Json& json) {
   line("file", text_of(json["file"]));
   line("adapter", fmt::format("{}, for {}", text_of(json["dialect"]), text_of(json["for"])));
@@ -60,10 +73,7 @@ void print_adapter(const Json& json) {
     line("not LoRA", fmt::format("{} {} {}", text_of(tensor["name"]), text_of(tensor["dtype"]),
                                  tensor["shape"].dump()));
   }
-  for (const auto& [key, value] : json["metadata"].items()) {
-    const std::string text = text_of(value);
-    line("metadata", key + " = " + (text.size() > 70 ? text.substr(0, 67) + "..." : text));
-  }
+  print_metadata(json["metadata"]);
   line("tensors", "sha256 " + text_of(json["tensor_sha256"]));
   for (const Json& warning : json["warnings"]) line("note", text_of(warning));
 }
