@@ -152,7 +152,7 @@ constexpr Field kContinue[] = {
      .member = &Config::allow,
      .help = "Preflight errors that may pass, by name; recorded in version.json. The error names "
              "the word to write here.",
-     .choices = "parent-changed learning-rate epochs base-mismatch template-change alpha-unknown",
+     .choices = "parent-changed learning-rate epochs base-mismatch template-change",
      .absent = "none"},
 };
 

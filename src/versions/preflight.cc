@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "versions/preflight.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace lora {
+namespace {
+
+constexpr double kIncrementRate = 0.4;  // of the parent's peak: docs say 30-50 %
+
+void run_row(const CheckRow& row, const PreflightInput& input, std::vector<CheckResult>& results) {
+  std::optional<CheckResult> result = row.check(input);
+  if (!result) return;
+  result->id = row.id;
+  if (result->verdict == Verdict::error && !row.allow.empty()) {
+    if (std::ranges::find(input.config.allow, row.allow) != input.config.allow.end()) {
+      result->verdict = Verdict::allowed;
+    } else {
+      result->message += join(" (or pass it with `allow: [", row.allow, "]`)");
+    }
+  }
+  results.push_back(*result);
+}
+
+template <typename T>
+void fill(std::optional<T>& value, const T& parent) {
+  if (!value) value = parent;
+}
+
+}  // namespace
+
+std::string_view verdict_name(Verdict verdict) {
+  constexpr std::string_view kNames[] = {"ok", "info", "warning", "error", "allowed"};
+  return kNames[static_cast<int>(verdict)];
+}
+
+std::vector<CheckResult> run_preflight(const PreflightInput& input) {
+  std::vector<CheckResult> results;
+  for (const CheckRow& row : parent_checks()) run_row(row, input, results);
+  for (const CheckRow& row : run_checks()) run_row(row, input, results);
+  return results;
+}
+
+std::string preflight_text(const std::vector<CheckResult>& results) {
+  std::string text;
+  for (const CheckResult& result : results) {
+    if (result.verdict == Verdict::ok) continue;
+    text += join(result.id, " ", verdict_name(result.verdict), ": ", result.message, "\n");
+  }
+  return text;
+}
+
+void require_passed(const std::vector<CheckResult>& results) {
+  std::string text;
+  for (const CheckResult& result : results) {
+    if (result.verdict != Verdict::error) continue;
+    text += join(text.empty() ? "" : "\n", "preflight ", result.id, ": ", result.message);
+  }
+  if (!text.empty()) fail_usage(text);
+}
+
+std::vector<CheckRecord> check_records(const std::vector<CheckResult>& results) {
+  std::vector<CheckRecord> records;
+  for (const CheckResult& result : results) {
+    records.push_back({result.id, std::string(verdict_name(result.verdict)), result.message});
+  }
+  return records;
+}
+
+void inherit(Config& config, const WeightsRecord& weights, std::optional<double> peak) {
+  fill(config.lora_rank, weights.rank);
+  fill(config.lora_alpha, weights.alpha);
+  fill(config.lora_dropout, weights.dropout);
+  fill(config.use_rslora, weights.rslora);
+  fill(config.use_dora, weights.dora);
+  if (config.target_modules.empty()) config.target_modules = weights.targets;
+  if (config.rank_pattern.empty()) config.rank_pattern = weights.rank_pattern;
+  if (config.alpha_pattern.empty()) config.alpha_pattern = weights.alpha_pattern;
+  if (peak) fill(config.learning_rate, kIncrementRate * *peak);
+}
+
+double adapter_scale(double alpha, std::int64_t rank, bool rslora) {
+  const auto width = static_cast<double>(rank);
+  return alpha / (rslora ? std::sqrt(width) : width);
+}
+
+}  // namespace lora

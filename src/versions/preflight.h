@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is checked before any compute is spent. Each check is a pure function over PreflightInput:
+// nothing is read from disk here. Checks of data content are in the data folder and join the same
+// report.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "versions/version.h"
+
+namespace lora {
+
+enum class Verdict { ok, info, warning, error, allowed };
+std::string_view verdict_name(Verdict verdict);
+
+// How a check turned out. `message` is a full sentence in the form of all errors.
+struct CheckResult {
+  std::string id;
+  Verdict verdict = Verdict::ok;
+  std::string message;
+};
+
+// One adapted module of a file.
+struct ModuleFacts {
+  std::int64_t rank = 0;
+  std::optional<double> alpha;  // absent: the file does not say
+  bool finite = true;
+  bool zero = false;  // B holds zeros only
+};
+
+// The version that this run continues from.
+struct ParentFacts {
+  std::string name;                            // "starli_v1", or the file's name
+  Path weights;                                // the adapter file
+  std::optional<Version> manifest;             // absent: a foreign file
+  std::vector<std::string> problems;           // of verify_version
+  std::map<std::string, ModuleFacts> modules;  // as read from the file; empty: not read yet
+  bool rslora = false, dora = false;
+  std::vector<std::string> replay_problems;  // files that are gone or changed since
+};
+
+// What is known of the run at the time of the checks; checks that miss their facts are left out.
+struct PreflightInput {
+  Config config;  // before defaults and the parent's values were filled in
+  std::optional<ParentFacts> parent;
+  std::optional<std::vector<std::string>> places;  // modules of the model that this run adapts
+  std::optional<BaseRecord> base;
+  std::optional<TemplateRecord> prompt_template;
+  std::optional<std::int64_t> total_steps;  // optimizer steps
+  std::optional<std::int64_t> trainable;    // numbers
+  std::optional<double> passes;             // over the new data
+};
+
+struct CheckRow {
+  std::string_view id;
+  std::string_view allow;  // word of the key `allow` that lets an error pass; "" = never
+  std::string_view help;
+  // nullopt: the check does not concern this run.
+  std::optional<CheckResult> (*check)(const PreflightInput&);
+};
+
+// Every check; rows of warm starts and of all runs.
+std::span<const CheckRow> parent_checks();
+std::span<const CheckRow> run_checks();
+
+// Runs all checks. An error whose name is in config.allow becomes `allowed`; the others say how.
+std::vector<CheckResult> run_preflight(const PreflightInput& input);
+
+// One line a check that is not plainly ok: "W04 error: ...".
+std::string preflight_text(const std::vector<CheckResult>& results);
+
+// Throws Error (usage) with every error, one a line, where there is any.
+void require_passed(const std::vector<CheckResult>& results);
+
+// For version.json.
+std::vector<CheckRecord> check_records(const std::vector<CheckResult>& results);
+
+// Absent settings of `config` take the parent's: rank, alpha, dropout, targets, patterns, rsLoRA
+// and DoRA from `weights`; the learning rate becomes 0.4 x `peak` where `peak` is known.
+// fill_defaults does the rest.
+void inherit(Config& config, const WeightsRecord& weights, std::optional<double> peak);
+
+// Strength of a module: alpha / rank, or alpha / sqrt(rank) with rslora.
+double adapter_scale(double alpha, std::int64_t rank, bool rslora);
+
+}  // namespace lora
