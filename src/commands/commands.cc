@@ -22,6 +22,12 @@ constexpr CommandRow kCommands[] = {
      "captions only: metadata.csv for a folder of pictures"},
     {"inspect", "lora inspect FILE_OR_DIR [--json]",
      "what an adapter, a version, a base model or a GGUF file is"},
+    {"log", "lora log [--output DIR] [--json]",
+     "the versions below the output folder (./output), oldest first"},
+    {"show", "lora show V [--output DIR] [--json]",
+     "one version: where it comes from, adapter, recipe, figures, preflight findings"},
+    {"verify", "lora verify [V ...] [--output DIR] [--json]",
+     "hashes versions again and compares with what was recorded; exit code 3 on a mismatch"},
     {"help", "lora help [VERB | config [KEY | --markdown]]",
      "this list, one command, or every configuration key"},
 };

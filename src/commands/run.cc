@@ -2,6 +2,7 @@
 // Binds the names of commands.cc to their functions. One line per command.
 #include "base/table.h"
 #include "commands/commands.h"
+#include "commands/history.h"
 #include "commands/inspect.h"
 #include "commands/prepare.h"
 
@@ -16,9 +17,8 @@ struct Binding {
 int not_here(const Arguments&) { return 0; }
 
 constexpr Binding kBindings[] = {
-    {"inspect", run_inspect},
-    {"help", not_here},
-    {"prepare", run_prepare},
+    {"inspect", run_inspect}, {"log", run_log},   {"show", run_show},
+    {"verify", run_verify},   {"help", not_here}, {"prepare", run_prepare},
     {"label", run_label},
 };
 

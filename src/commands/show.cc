@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "commands/cli.h"
+#include "commands/history.h"
+#include "versions/store.h"
+
+namespace lora {
+namespace {
+
+void line(std::string_view name, const std::string& value) {
+  if (!value.empty()) fmt::print("{:<14}{}\n", name, value);
+}
+
+std::string chain_text(const Version& version, const Path& root) {
+  std::vector<std::string> names;
+  for (const Version& ancestor : parent_chain(version, root)) names.push_back(ancestor.name);
+  const std::size_t recorded = version.parents.size();
+  if (names.size() == 1 && recorded > 0) names.push_back(version.parents[0].name + " (not here)");
+  return names.size() > 1 ? join_words(names, " <- ") : "";
+}
+
+void print_adapter(const WeightsRecord& weights) {
+  std::string text = fmt::format("rank {}, alpha {}, {} modules", weights.rank, weights.alpha,
+                                 weights.ranks.size());
+  if (weights.rslora) text += ", rsLoRA";
+  if (weights.dora) text += ", DoRA";
+  line("adapter", text);
+  line("targets", join_words(weights.targets));
+}
+
+void print_recipe(const Version& version) {
+  const RecipeRecord& recipe = version.recipe;
+  line("recipe",
+       fmt::format("{} {:.3g}, {}, {} steps, {:.4g} epochs, batch {} x {}, seed {}",
+                   recipe.optimizer, recipe.peak_learning_rate, recipe.schedule, version.run.steps,
+                   recipe.epochs, recipe.batch_size, recipe.accumulation, recipe.seed));
+  line("data", fmt::format("{} new samples, {} replayed (replay {})", version.data.new_samples,
+                           version.data.replay_samples, recipe.replay));
+}
+
+void print_version(const Version& version, const Path& root) {
+  line("version", version.name);
+  line("id", version.id);
+  line("task", version.task_type);
+  line("lineage", chain_text(version, root));
+  line("created", version.run.created);
+  print_adapter(version.weights);
+  print_recipe(version);
+  line("base", fmt::format("{} ({})", version.base.path, version.base.sha256.substr(0, 12)));
+  line("template", version.prompt_template.name);
+  for (const auto& [name, value] : version.metrics) {
+    line("metric", fmt::format("{} = {:.6g}", name, value));
+  }
+  for (const CheckRecord& check : version.preflight) {
+    if (check.verdict != "ok") line(check.id, check.verdict + ": " + check.message);
+  }
+  line("machine", fmt::format("{}, {} threads, {}", version.run.device, version.run.threads,
+                              human_seconds(version.run.wall_seconds)));
+}
+
+}  // namespace
+
+int run_show(const Arguments& arguments) {
+  std::string name, root = "output";
+  bool json = false;
+  CLI::App app;
+  app.add_option("version", name)->required();
+  app.add_option("--output", root);
+  app.add_flag("--json", json);
+  parse_arguments(app, "show", arguments);
+  const LocatedVersion found = locate_version(name, root);
+  if (!found.version) {
+    fail_usage("lora show: ", name, ": no version (found an adapter without ", kManifestName,
+               "); `lora inspect ", name, "` describes it");
+  }
+  if (json) {
+    fmt::print("{}", version_json(*found.version));
+  } else {
+    print_version(*found.version, root_of(found.folder));
+  }
+  return 0;
+}
+
+}  // namespace lora

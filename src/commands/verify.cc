@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "versions/verify.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "commands/cli.h"
+#include "commands/history.h"
+#include "versions/store.h"
+
+namespace lora {
+namespace {
+
+using Json = nlohmann::json;
+
+// The folder meant: also one whose manifest is broken or absent, unlike locate_version.
+Path folder_of(const std::string& name, const Path& root) {
+  if (std::filesystem::is_directory(root / name)) return root / name;
+  if (std::filesystem::is_directory(name)) return name;
+  const LocatedVersion found = locate_version(name, root);
+  if (!found.folder.empty()) return found.folder;
+  fail_usage("lora verify: ", name, ": a file on its own has no record; name a version's folder");
+}
+
+std::vector<Path> all_folders(const Path& root) {
+  std::vector<Path> folders;
+  for (const ListedVersion& row : list_versions(root)) folders.push_back(root / row.name);
+  if (folders.empty()) {
+    fail_usage("lora verify: no versions in ", root.string(), "; name a folder, or --output DIR");
+  }
+  return folders;
+}
+
+void print_report(const VerifyReport& report) {
+  if (!report.committed) {
+    fmt::print("{}: not finished: nothing to verify yet\n", report.name);
+    return;
+  }
+  fmt::print("{}: {}\n", report.name,
+             report.problems.empty() ? fmt::format("as recorded ({} files)", report.files)
+                                     : "DOES NOT MATCH its record");
+  for (const std::string& problem : report.problems) fmt::print("  {}\n", problem);
+  for (const std::string& note : report.notes) fmt::print("  note: {}\n", note);
+}
+
+Json as_json(const VerifyReport& report) {
+  return {{"name", report.name},   {"committed", report.committed},
+          {"files", report.files}, {"problems", report.problems},
+          {"notes", report.notes}, {"ok", report.committed && report.problems.empty()}};
+}
+
+}  // namespace
+
+int run_verify(const Arguments& arguments) {
+  std::vector<std::string> names;
+  std::string root = "output";
+  bool json = false;
+  CLI::App app;
+  app.add_option("versions", names);
+  app.add_option("--output", root);
+  app.add_flag("--json", json);
+  parse_arguments(app, "verify", arguments);
+  std::vector<Path> folders;
+  for (const std::string& name : names) folders.push_back(folder_of(name, root));
+  if (names.empty()) folders = all_folders(root);
+
+  Json out = Json::array();
+  bool mismatch = false, unfinished = false;
+  for (const Path& folder : folders) {
+    const VerifyReport report = verify_version(folder);
+    mismatch = mismatch || (report.committed && !report.problems.empty());
+    unfinished = unfinished || !report.committed;
+    out.push_back(as_json(report));
+    if (!json) print_report(report);
+  }
+  if (json) fmt::print("{}\n", Json{{"versions", out}, {"ok", !mismatch}}.dump(2));
+  if (mismatch) return static_cast<int>(Exit::integrity);
+  // An unfinished run is a failure only where it was asked for by name.
+  return static_cast<int>(unfinished && !names.empty() ? Exit::failed : Exit::done);
+}
+
+}  // namespace lora
