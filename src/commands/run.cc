@@ -16,11 +16,17 @@ struct Binding {
 
 int not_here(const Arguments&) { return 0; }
 
+// clang-format off
 constexpr Binding kBindings[] = {
-    {"inspect", run_inspect}, {"log", run_log},   {"show", run_show},
-    {"verify", run_verify},   {"help", not_here}, {"prepare", run_prepare},
+    {"inspect", run_inspect},
+    {"log", run_log},
+    {"show", run_show},
+    {"verify", run_verify},
+    {"help", not_here},
+    {"prepare", run_prepare},
     {"label", run_label},
 };
+// clang-format on
 
 }  // namespace
 

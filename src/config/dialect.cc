@@ -78,6 +78,8 @@ constexpr Synonym kSynonyms[] = {
     {"device", "gpu", "cuda"},
     {"prediction_type", "v", "v_prediction"},
     {"prediction_type", "eps", "epsilon"},
+    {"sample_sampler", "dpm++_2m", "dpmpp_2m"},
+    {"sample_sampler", "dpm++_2m_karras", "dpmpp_2m_karras"},
     {"guard", "false", "off"},
     {"retain", "false", "none"},
 };
