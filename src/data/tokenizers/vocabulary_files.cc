@@ -143,8 +143,9 @@ bool has_chat_token(const Path& folder) {
 
 const Family& family_of(const Path& folder) {
   const std::span<const Family> table(kFamilies);
+  const Path settings = folder / "tokenizer_config.json";
   std::string name =
-      read_object_if_there(folder / "tokenizer_config.json").value("tokenizer_class", "");
+      text_field(read_object_if_there(settings), "tokenizer_class", settings.string(), "");
   if (name.ends_with("Fast")) name.resize(name.size() - 4);
   if (const Family* family = find_row(table, name)) return *family;
   if (name.empty() || name == "PreTrainedTokenizer" || name == "TokenizersBackend") {
@@ -152,7 +153,7 @@ const Family& family_of(const Path& folder) {
     if (!std::filesystem::exists(config)) {
       return *find_row(table, has_chat_token(folder) ? "Qwen2Tokenizer" : "GPT2Tokenizer");
     }
-    name = read_object(config).value("model_type", "");
+    name = text_field(read_object(config), "model_type", config.string(), "");
   }
   return row_of(table, folder.string() + ": kind of vocab.json with merges.txt", name);
 }
