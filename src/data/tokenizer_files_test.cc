@@ -72,7 +72,8 @@ constexpr BrokenJson kBrokenJson[] = {
      "DIR/tokenizer.json: model: merge 1 names a token that is not in the vocabulary (found 'c'); "
      "the merges and the vocabulary must come from the same model"},
     {"/model/merges", R"(["a b c"])",
-     R"(DIR/tokenizer.json: model: merge 1 is wrong (found "a b c", expected "a b" or ["a", "b"]))"},
+     "DIR/tokenizer.json: model: merge 1 is wrong (found \"a b c\", expected \"a b\" or "
+     "[\"a\", \"b\"])"},
     {"/model/merges", "null",
      "DIR/tokenizer.json: model: field 'merges' is wrong (found null, expected a list)"},
     {"/model/vocab", "{}",
@@ -81,7 +82,8 @@ constexpr BrokenJson kBrokenJson[] = {
     {"/model/vocab/a", "1",
      "DIR/tokenizer.json: model: id 1 is given twice (found 'b', expected 'a')"},
     {"/model/vocab/a", R"("x")",
-     R"(DIR/tokenizer.json: model: token 'a' has no usable id (found "x", expected a whole number))"},
+     "DIR/tokenizer.json: model: token 'a' has no usable id (found \"x\", expected a whole "
+     "number)"},
     {"/model/vocab/a", "-1",
      "DIR/tokenizer.json: model: token 'a' has no usable id (found -1, expected 0..67108864)"},
     {"/model/type", R"("Unigram")",
