@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/data_manifest.h"
+
+#include <map>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace lora {
+namespace {
+
+constexpr const char* kHeader = "role\tsha256\tsize\tcaption_sha256\tpath\trow";
+
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\t') {
+      out += "\\t";
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\\') {
+      out += "\\\\";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string unescaped(const std::string& text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\' || i + 1 == text.size()) {
+      out += text[i];
+      continue;
+    }
+    const char c = text[++i];
+    out += c == 't' ? '\t' : c == 'n' ? '\n' : c;
+  }
+  return out;
+}
+
+bool is_hash(const std::string& text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+std::int64_t whole_number(const std::string& text) {
+  const bool digits = !text.empty() && text.size() < 18 &&
+                      text.find_first_not_of("0123456789") == std::string::npos;
+  return digits ? std::stoll(text) : -1;
+}
+
+ManifestRow read_row(const std::string& line, const std::string& where) {
+  const std::vector<std::string> cells = split(line, '\t');
+  if (cells.size() != 6) {
+    fail_integrity(where, ": not a row of a data manifest (found ", cells.size(),
+                   " cells, expected 6)");
+  }
+  ManifestRow row{
+      cells[0], cells[1], cells[2], cells[3], unescaped(cells[4]), whole_number(cells[5])};
+  if (!is_hash(row.sha256)) fail_integrity(where, ": '", row.sha256, "' is not a SHA-256");
+  if (row.row < 0) fail_integrity(where, ": '", cells[5], "' is not a row number");
+  return row;
+}
+
+std::string place(const TextRecord& record) { return join(record.file.string(), ":", record.row); }
+
+// The first of the roots below which the file lies; empty where it is nowhere.
+Path find_file(const std::string& path, const std::vector<Path>& roots) {
+  if (std::filesystem::exists(path)) return path;
+  for (const Path& root : roots) {
+    if (std::filesystem::exists(root / path)) return root / path;
+  }
+  return {};
+}
+
+// Keeps of one file what the manifest names; the others of its rows become problems.
+void match_file(const TextDataset& found, const std::vector<const ManifestRow*>& rows,
+                ReplayData& out) {
+  std::unordered_map<std::string, std::vector<const TextRecord*>> by_hash;
+  for (const TextRecord& record : found.records) by_hash[record.sha256].push_back(&record);
+  for (const ManifestRow* row : rows) {
+    auto& candidates = by_hash[row->sha256];
+    if (candidates.empty()) {
+      out.problems.push_back(
+          join(row->path, ":", row->row, ": changed or removed since the parent was trained"));
+      continue;
+    }
+    out.dataset.records.push_back(*candidates.back());
+    if (candidates.size() > 1) candidates.pop_back();  // the same content twice
+  }
+  out.dataset.format = found.format;
+  out.dataset.files.insert(out.dataset.files.end(), found.files.begin(), found.files.end());
+}
+
+}  // namespace
+
+std::string manifest_text(const std::vector<ManifestRow>& rows) {
+  std::string out = std::string(kHeader) + "\n";
+  for (const ManifestRow& row : rows) {
+    out += row.role + "\t" + row.sha256 + "\t" + row.size + "\t" + row.caption_sha256 + "\t" +
+           escaped(row.path) + "\t" + std::to_string(row.row) + "\n";
+  }
+  return out;
+}
+
+void write_manifest(const Path& file, const std::vector<ManifestRow>& rows) {
+  write_file_atomic(file, manifest_text(rows));
+}
+
+std::vector<ManifestRow> read_manifest(const Path& file) {
+  const std::vector<std::string> lines = split(read_file(file), '\n');
+  if (lines.front() != kHeader) {
+    fail_integrity(file.string(), ":1: not a data manifest (found '", lines.front().substr(0, 60),
+                   "', expected the columns of one)");
+  }
+  std::vector<ManifestRow> out;
+  for (std::size_t i = 1; i < lines.size(); ++i) {
+    if (lines[i].empty() && i + 1 == lines.size()) break;
+    out.push_back(read_row(lines[i], join(file.string(), ":", i + 1)));
+  }
+  return out;
+}
+
+std::vector<ManifestRow> manifest_rows(const TextDataset& dataset, const TextSamples& samples,
+                                       const std::string& role) {
+  std::map<std::size_t, std::size_t> tokens;  // only records that have samples here
+  for (std::size_t i = 0; i < samples.samples.size(); ++i) {
+    tokens[samples.records[i]] += samples.samples[i].ids.size();
+  }
+  std::vector<ManifestRow> out;
+  for (const auto& [index, count] : tokens) {
+    const TextRecord& record = dataset.records[index];
+    out.push_back(
+        {role, record.sha256, std::to_string(count), "-", record.file.string(), record.row});
+  }
+  return out;
+}
+
+ReplayData load_replay(const Path& manifest, const std::vector<Path>& roots,
+                       const std::string& format, const ColumnNames& columns) {
+  const std::vector<ManifestRow> rows = read_manifest(manifest);
+  std::map<std::string, std::vector<const ManifestRow*>> files;
+  for (const ManifestRow& row : rows) {
+    if (row.role != "validation") files[row.path].push_back(&row);
+  }
+  ReplayData out;
+  for (const auto& [path, wanted] : files) {
+    const Path file = find_file(path, roots);
+    if (file.empty()) {
+      out.problems.push_back(join(path, ": missing (", wanted.size(), " samples)"));
+      continue;
+    }
+    try {
+      match_file(load_text_dataset(file, format, columns), wanted, out);
+    } catch (const Error& error) {
+      out.problems.push_back(error.what());
+    }
+  }
+  if (out.dataset.records.empty()) {
+    fail_usage(manifest.string(), ": replay: none of the ", rows.size(),
+               " samples that the parent was trained on can be found again (",
+               out.problems.empty() ? "the manifest is empty" : out.problems.front(),
+               "); put the files back or set replay: 0");
+  }
+  return out;
+}
+
+std::vector<std::string> find_duplicates(const TextDataset& a, const TextDataset& b) {
+  std::unordered_map<std::string, const TextRecord*> seen;
+  std::vector<std::string> out;
+  for (const TextDataset* set : {&a, &b}) {
+    for (const TextRecord& record : set->records) {
+      const auto [first, fresh] = seen.emplace(record.sha256, &record);
+      if (!fresh) out.push_back(place(record) + " = " + place(*first->second));
+    }
+    if (&a == &b) break;
+  }
+  return out;
+}
+
+}  // namespace lora

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/text_dataset.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/table.h"
+#include "base/utf8.h"
+#include "io/csv.h"
+
+namespace lora {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct RawRecord {
+  ordered_json fields;
+  Path file;
+  std::int64_t row;
+  const char* unit;  // "line" or "record", for messages
+};
+
+struct ReaderRow {
+  const char* name;  // the file's ending
+  void (*read)(const Path& file, std::vector<RawRecord>& out);
+};
+
+std::string place(const RawRecord& raw) {
+  if (std::string_view(raw.unit) == "line") return join(raw.file.string(), ":", raw.row);
+  return join(raw.file.string(), ": ", raw.unit, " ", raw.row);
+}
+
+std::int64_t line_of(std::string_view text, std::size_t byte) {
+  const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(byte, text.size()));
+  return 1 + std::count(text.begin(), end, '\n');
+}
+
+ordered_json parse_json(std::string_view text, const Path& file, std::int64_t first_line) {
+  try {
+    return ordered_json::parse(text);
+  } catch (const nlohmann::json::parse_error& error) {
+    const std::size_t byte = error.byte > 0 ? error.byte - 1 : 0;
+    fail_usage(file.string(), ":", first_line + line_of(text, byte) - 1,
+               ": not valid JSON; check quotes, commas and brackets there");
+  }
+}
+
+void read_jsonl(const Path& file, std::vector<RawRecord>& out) {
+  const std::string content = read_file(file);
+  std::int64_t line = 0;
+  for (const std::string& text : split(without_bom(content), '\n')) {
+    ++line;
+    if (trim(text).empty()) continue;
+    check_utf8(text, file.string(), static_cast<int>(line));
+    out.push_back({parse_json(text, file, line), file, line, "line"});
+  }
+}
+
+// An array of records, or an object one of whose fields is that array.
+void read_json(const Path& file, std::vector<RawRecord>& out) {
+  const std::string content = read_file(file);
+  check_utf8(content, file.string());
+  const std::string_view text = without_bom(content);
+  if (trim(text).empty()) return;
+  // Many call JSONL files .json.
+  const std::size_t line_end = text.find('\n');
+  const bool lines = text.front() == '{' && line_end != std::string_view::npos &&
+                     ordered_json::accept(text.substr(0, line_end)) && !ordered_json::accept(text);
+  if (lines) {
+    read_jsonl(file, out);
+    return;
+  }
+  ordered_json all = parse_json(text, file, 1);
+  if (all.is_object()) {
+    for (const char* name : {"data", "train", "rows", "examples"}) {
+      if (!all.contains(name) || !all[name].is_array()) continue;
+      ordered_json inner = std::move(all[name]);
+      all = std::move(inner);
+      break;
+    }
+  }
+  if (all.is_object()) all = ordered_json::array({all});
+  if (!all.is_array())
+    fail_usage(file.string(), ": not a list of records (found ", all.type_name(), ")");
+  std::int64_t row = 0;
+  for (ordered_json& record : all) out.push_back({std::move(record), file, ++row, "record"});
+}
+
+void read_table(const Path& file, std::vector<RawRecord>& out) {
+  const CsvTable table = read_csv(file);
+  for (const CsvRow& row : table.rows) {
+    ordered_json record = ordered_json::object();
+    for (std::size_t i = 0; i < table.header.size(); ++i) record[table.header[i]] = row.cells[i];
+    out.push_back({std::move(record), file, row.line, "line"});
+  }
+}
+
+void read_txt(const Path& file, std::vector<RawRecord>& out) {
+  const std::string content = read_file(file);
+  check_utf8(content, file.string());
+  if (trim(content).empty()) return;
+  out.push_back({{{"text", std::string(without_bom(content))}}, file, 1, "line"});
+}
+
+constexpr ReaderRow kReaders[] = {
+    {".jsonl", read_jsonl}, {".json", read_json}, {".csv", read_table},
+    {".txt", read_txt},     {".md", read_txt},    {".ndjson", read_jsonl},
+};
+
+// Files that accompany data without being it.
+bool is_companion(const Path& file) {
+  const std::string name = file.filename().string();
+  return name.starts_with(".") || name == "README.md" || name == "dataset_info.json";
+}
+
+std::vector<Path> data_files(const Path& path) {
+  if (!std::filesystem::exists(path)) {
+    fail_usage(path.string(), ": no such file or folder; check train_data_dir");
+  }
+  if (!std::filesystem::is_directory(path)) return {path};
+  std::vector<Path> out;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
+    if (!entry.is_regular_file() || is_companion(entry.path())) continue;
+    const std::string ending = lower_ascii(entry.path().extension().string());
+    if (find_row(std::span<const ReaderRow>(kReaders), ending) != nullptr) {
+      out.push_back(entry.path());
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::string endings() { return join_words(names_of(std::span<const ReaderRow>(kReaders))); }
+
+std::vector<RawRecord> read_files(const std::vector<Path>& files) {
+  std::vector<RawRecord> out;
+  for (const Path& file : files) {
+    const std::string ending = lower_ascii(file.extension().string());
+    const ReaderRow* reader = find_row(std::span<const ReaderRow>(kReaders), ending);
+    if (reader == nullptr) {
+      fail_usage(file.string(), ": unknown kind of file (found '", ending, "', expected one of ",
+                 endings(), ")");
+    }
+    reader->read(file, out);
+  }
+  return out;
+}
+
+const FormatRow& choose_format(const std::string& format, const RawRecord& raw,
+                               const ColumnNames& columns) {
+  if (format != "auto") return row_of(text_formats(), "dataset_format", format);
+  for (const FormatRow& row : text_formats()) {
+    if (row.matches(raw.fields, columns)) return row;
+  }
+  std::vector<std::string> found, wanted;
+  for (const auto& [name, unused] : raw.fields.items()) found.push_back(name);
+  for (const FormatRow& row : text_formats()) wanted.push_back(join(row.name, ": ", row.help));
+  fail_usage(place(raw), ": no known format fits (found the fields ", join_words(found),
+             "; expected one of ", join_words(wanted, "; "), "); name the fields with `columns`");
+}
+
+// Why a record cannot be trained on, or "".
+std::string unusable(const TextRecord& record) {
+  if (!record.tokens.ids.empty()) {
+    const auto& labels = record.tokens.labels;
+    const bool target = std::any_of(labels.begin() + 1, labels.end(),
+                                    [](std::int64_t label) { return label != kIgnore; });
+    return target ? "" : "no label is a target";
+  }
+  if (record.messages.empty()) return trim(record.text).empty() ? "the text is empty" : "";
+  for (const Message& message : record.messages) {
+    if (message.role == "assistant" && !trim(message.content).empty()) return "";
+  }
+  return "there is no answer, or it is empty";
+}
+
+std::string content_hash(const TextRecord& record) {
+  ordered_json content;
+  if (!record.tokens.ids.empty()) {
+    content = {{"input_ids", record.tokens.ids}, {"labels", record.tokens.labels}};
+  } else if (record.messages.empty()) {
+    content = {{"text", record.text}};
+  } else {
+    for (const Message& message : record.messages) {
+      content.push_back({message.role, message.content});
+    }
+  }
+  return sha256(content.dump());
+}
+
+}  // namespace
+
+TextDataset load_text_dataset(const Path& path, const std::string& format,
+                              const ColumnNames& columns) {
+  TextDataset out;
+  out.files = data_files(path);
+  if (out.files.empty()) {
+    fail_usage(path.string(), ": no data files (looked for ", endings(),
+               " in this folder and "
+               "below; found none)");
+  }
+  const std::vector<RawRecord> raws = read_files(out.files);
+  if (raws.empty()) {
+    fail_usage(path.string(), ": no records (read ", out.files.size(),
+               " file(s), all of them empty)");
+  }
+  const FormatRow* row = nullptr;
+  for (const RawRecord& raw : raws) {
+    if (!raw.fields.is_object()) {
+      fail_usage(place(raw), ": not a record (found ", raw.fields.type_name(),
+                 ", expected fields with names)");
+    }
+    const bool other = row == nullptr || (format == "auto" && !row->matches(raw.fields, columns));
+    if (other) row = &choose_format(format, raw, columns);
+    if (out.format.empty()) out.format = row->name;
+    TextRecord record;
+    record.file = raw.file;
+    record.row = raw.row;
+    try {
+      row->read(raw.fields, columns, record);
+    } catch (const Error& error) {
+      fail_usage(place(raw), ": ", error.what());
+    }
+    const std::string reason = unusable(record);
+    if (!reason.empty()) {
+      out.notes.push_back(place(raw) + ": left out: " + reason);
+      continue;
+    }
+    record.sha256 = content_hash(record);
+    out.records.push_back(std::move(record));
+  }
+  if (out.records.empty()) {
+    fail_usage(path.string(), ": nothing to train on (", raws.size(),
+               " records read, all left out; the first: ", out.notes.front(), ")");
+  }
+  return out;
+}
+
+}  // namespace lora

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Training texts from JSON, JSONL, CSV and TXT files, or folders of them.
+#pragma once
+
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "data/prompt_template.h"
+
+namespace lora {
+
+// One record of a file. Exactly one of `messages`, `text` and `tokens.ids` is used.
+struct TextRecord {
+  std::vector<Message> messages;
+  std::string text;
+  TextSample tokens;
+  Path file;             // as the user wrote it, or below the folder the user wrote
+  std::int64_t row = 0;  // line (JSONL, CSV) or number of the record (JSON), from 1
+  std::string sha256;    // of the content, independent of file and format
+};
+
+struct TextDataset {
+  std::string format;  // a name of text_formats()
+  std::vector<TextRecord> records;
+  std::vector<Path> files;
+  std::vector<std::string> notes;  // records left out, and why
+};
+
+using ColumnNames = std::map<std::string, std::string>;  // role -> name in the file
+
+// One way to read a record. `fields` are the roles, the first of which must be there.
+struct FormatRow {
+  const char* name;
+  const char* help;
+  bool (*matches)(const nlohmann::ordered_json& record, const ColumnNames& columns);
+  // Fills the record; throws Error without the place, which the caller adds.
+  void (*read)(const nlohmann::ordered_json& record, const ColumnNames& columns, TextRecord& out);
+};
+std::span<const FormatRow> text_formats();
+
+// `format`: "auto" or a name of the table. Throws Error (usage) with file and line: not UTF-8, not
+// JSON, a field missing or of the wrong kind; or, naming what was looked for and found, where
+// there is nothing to train on.
+TextDataset load_text_dataset(const Path& path, const std::string& format = "auto",
+                              const ColumnNames& columns = {});
+
+struct TextDataOptions {
+  std::int64_t max_seq_length = 1024;
+  std::int64_t batch_size = 1;
+  bool packing = false;
+  bool length_bucketing = true;
+  bool shuffle = true;
+  bool train_on_prompt = false;
+  std::int64_t repeats = 1;     // each sample this often an epoch
+  double validation_split = 0;  // share kept for validation
+  double replay = 0;            // share of old samples among those seen
+  std::int64_t seed = 42;
+  std::int64_t pad_id = 0;
+};
+
+// Tokenised samples and where each came from.
+struct TextSamples {
+  std::vector<TextSample> samples;
+  std::vector<std::size_t> records;  // of each sample: index into the data set's records
+  std::int64_t tokens = 0, targets = 0;
+  std::int64_t truncated = 0;    // samples that were longer than max_seq_length
+  std::int64_t answers_cut = 0;  // of these: the answer lost its end
+};
+
+// Conversations and token lists longer than max_seq_length are cut (fit_lengths); running text is
+// divided into pieces, so that nothing of it is lost. Throws Error (usage) with file and row.
+TextSamples tokenize_dataset(const TextDataset& dataset, const PromptTemplate& prompt,
+                             const TextDataOptions& options);
+
+// How much of prompt and answer stays, as LLaMA-Factory divides: a short side keeps all.
+struct Lengths {
+  std::int64_t prompt = 0, answer = 0;
+};
+Lengths fit_lengths(std::int64_t prompt, std::int64_t answer, std::int64_t limit);
+
+// Moves a share of the samples (at least one, never all) to a set of its own, by seed. Samples of
+// one record stay together.
+TextSamples take_validation(TextSamples& from, double share, std::int64_t seed);
+
+}  // namespace lora

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/text_dataset.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "data/data_manifest.h"
+#include "data/fake_tokenizer.h"
+#include "tests/paths.h"
+
+namespace lora {
+namespace {
+
+class TextData : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = Path(testing::TempDir()) / ("textdata-" + std::to_string(::getpid()));
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  Path write(const std::string& name, const std::string& content) const {
+    write_file_atomic(folder_ / name, content);
+    return folder_ / name;
+  }
+  // The message, with the folder's name cut.
+  template <typename Call>
+  std::string error_of(Call call) const {
+    try {
+      call();
+    } catch (const Error& error) {
+      std::string text = error.what();
+      for (std::size_t at; (at = text.find(folder_.string())) != std::string::npos;) {
+        text.replace(at, folder_.string().size(), "DIR");
+      }
+      return text;
+    }
+    return "no error";
+  }
+  Path folder_;
+};
+
+TEST_F(TextData, EveryFormatGivesTheSameConversation) {
+  const struct {
+    const char *file, *content, *format;
+  } cases[] = {
+      {"a.json", R"([{"instruction": "Q", "input": "", "output": "A"}])", "alpaca"},
+      {"b.jsonl",
+       "{\"conversations\": [{\"from\": \"human\", \"value\": \"Q\"}, "
+       "{\"from\": \"gpt\", \"value\": \"A\"}]}\n",
+       "sharegpt"},
+      {"c.jsonl",
+       "\n{\"messages\": [{\"role\": \"user\", \"content\": \"Q\"}, {\"role\": "
+       "\"assistant\", \"content\": [{\"type\": \"text\", \"text\": \"A\"}]}]}\n",
+       "messages"},
+      {"d.csv", "prompt,completion\r\nQ,A\r\n", "prompt_completion"},
+      {"e.json", R"({"data": [{"instruction": "Q", "output": "A"}]})", "alpaca"},
+  };
+  for (const auto& c : cases) {
+    const TextDataset set = load_text_dataset(write(c.file, c.content));
+    EXPECT_EQ(set.format, c.format);
+    ASSERT_EQ(set.records.size(), 1U) << c.file;
+    ASSERT_EQ(set.records[0].messages.size(), 2U) << c.file;
+    EXPECT_EQ(set.records[0].messages[0].content, "Q");
+    EXPECT_EQ(set.records[0].messages[1].content, "A");
+  }
+  const TextDataset all = load_text_dataset(folder_);
+  EXPECT_EQ(all.records.size(), std::size(cases));
+  for (const TextRecord& record : all.records) {
+    EXPECT_EQ(record.sha256, all.records[0].sha256) << record.file;
+  }
+  EXPECT_EQ(find_duplicates(all, all).size(), std::size(cases) - 1);
+}
+
+TEST_F(TextData, ColumnsInputHistoryAndTokens) {
+  const TextDataset mapped =
+      load_text_dataset(write("a.csv", "question,answer\n\"a, \"\"b\"\"\nc\",D\n"), "auto",
+                        {{"instruction", "question"}, {"output", "answer"}});
+  EXPECT_EQ(mapped.records[0].messages[0].content, "a, \"b\"\nc");
+  const TextDataset rich = load_text_dataset(
+      write("b.json", R"([{"instruction": "I", "input": "X", "output": "O", "system": "S",
+                           "history": [["q", "a"]]}])"));
+  ASSERT_EQ(rich.records[0].messages.size(), 5U);
+  EXPECT_EQ(rich.records[0].messages[3].content, "I\nX");
+  const TextDataset tokens = load_text_dataset(
+      write("c.jsonl", R"({"input_ids": [1, 9, 10], "labels": [-100, -100, 10]})"));
+  EXPECT_EQ(tokens.records[0].tokens.labels, (std::vector<std::int64_t>{-100, -100, 10}));
+}
+
+TEST_F(TextData, BrokenInputsAndTheirMessages) {
+  const struct {
+    const char *file, *content, *message;
+  } cases[] = {
+      {"a.json", "[{\"instruction\": \"x\",\n \"output\" 3}]",
+       "DIR/a.json:2: not valid JSON; check quotes, commas and brackets there"},
+      {"b.jsonl", "{\"text\": \"x\"}\n{\"text\": \n",
+       "DIR/b.jsonl:2: not valid JSON; check quotes, commas and brackets there"},
+      {"c.json", "[]", "DIR/c.json: no records (read 1 file(s), all of them empty)"},
+      {"d.jsonl", "{\"foo\": 1, \"bar\": 2}\n",
+       "DIR/d.jsonl:1: no known format fits (found the fields foo, bar; expected one of alpaca: "
+       "instruction, output (input, system, history); sharegpt: conversations of from, value; "
+       "messages: messages of role, content; prompt_completion: prompt, completion; tokens: "
+       "input_ids (labels); text: text); name the fields with `columns`"},
+      {"e.json", "[1]",
+       "DIR/e.json: record 1: not a record (found number, expected fields with names)"},
+      {"f.jsonl", "{\"instruction\": \"x\", \"output\": \"\"}\n",
+       "DIR/f.jsonl: nothing to train on (1 records read, all left out; the first: DIR/f.jsonl:1: "
+       "left out: there is no answer, or it is empty)"},
+      {"g.jsonl", "{\"instruction\": [1], \"output\": \"x\"}\n",
+       "DIR/g.jsonl:1: field 'instruction' is not a text (found array)"},
+      {"h.jsonl", "{\"messages\": [{\"role\": \"usr\", \"content\": \"x\"}]}\n",
+       "DIR/h.jsonl:1: unknown role 'usr' (known: human, user, gpt, assistant, model, chatgpt, "
+       "bot, system, developer, tool, observation, function_response, ipython); did you mean "
+       "'user'?"},
+      {"i.jsonl", "{\"messages\": [{\"role\": \"user\"}]}\n",
+       "DIR/i.jsonl:1: a message lacks 'role' or 'content'"},
+      {"j.jsonl", "{\"input_ids\": [1, 2], \"labels\": [1]}\n",
+       "DIR/j.jsonl:1: labels do not fit input_ids (found 1, expected 2)"},
+      {"k.jsonl", "{\"input_ids\": [1, \"x\"]}\n",
+       "DIR/k.jsonl:1: field 'input_ids' holds \"x\", which is no id"},
+      {"l.jsonl", "{\"input_ids\": [1, -5]}\n",
+       "DIR/l.jsonl:1: input_ids holds the negative number -5"},
+      {"m.xml", "<a/>",
+       "DIR/m.xml: unknown kind of file (found '.xml', expected one of .jsonl, .json, .csv, .txt, "
+       ".md, .ndjson)"},
+      {"n.txt", " \n", "DIR/n.txt: no records (read 1 file(s), all of them empty)"},
+      {"o.json", "\"text\"", "DIR/o.json: not a list of records (found string)"},
+      {"p.jsonl", "{\"input_ids\": [1, 2], \"labels\": [-100, -100]}\n",
+       "DIR/p.jsonl: nothing to train on (1 records read, all left out; the first: DIR/p.jsonl:1: "
+       "left out: no label is a target)"},
+      {"q.jsonl", "{\"instruction\": \"x\", \"output\": \"y\", \"history\": [[\"a\"]]}\n",
+       "DIR/q.jsonl:1: field 'history' is not a list of [question, answer] pairs"},
+  };
+  for (const auto& c : cases) {
+    const Path file = write(c.file, c.content);
+    EXPECT_EQ(error_of([&] { load_text_dataset(file); }), c.message);
+  }
+  EXPECT_EQ(error_of([&] { load_text_dataset(folder_ / "none.json"); }),
+            "DIR/none.json: no such file or folder; check train_data_dir");
+  std::filesystem::create_directory(folder_ / "empty");
+  EXPECT_EQ(error_of([&] { load_text_dataset(folder_ / "empty"); }),
+            "DIR/empty: no data files (looked for .jsonl, .json, .csv, .txt, .md, .ndjson in this "
+            "folder and below; found none)");
+  const Path bad = write("z.jsonl", "{\"text\": \"x\"}\n{\"text\": \"\xe9\"}\n");
+  EXPECT_EQ(error_of([&] { load_text_dataset(bad); }).substr(0, 35),
+            "DIR/z.jsonl:2: not valid UTF-8 (byt");
+  const Path file = write("y.jsonl", "{\"text\": \"x\"}\n");
+  EXPECT_EQ(error_of([&] { load_text_dataset(file, "alpaca"); }),
+            "DIR/y.jsonl:1: field 'instruction' is missing (found text); name it with `columns: "
+            "{instruction: ...}`");
+  const std::shared_ptr<const Tokenizer> tokenizer = std::make_shared<test::FakeTokenizer>();
+  EXPECT_EQ(error_of([&] { PromptTemplate("chatlm", tokenizer); }),
+            "prompt_template 'chatlm': neither a built-in name nor a file (known: auto, llama2, "
+            "llama3, chatml, mistral, gemma, zephyr, vicuna, alpaca, plain); did you mean "
+            "'chatml'?");
+}
+
+TEST(FitLengths, AsLlamaFactory) {
+  const std::int64_t vectors[][5] = {{3000, 2000, 1000, 600, 400}, {2000, 3000, 1000, 400, 600},
+                                     {1000, 100, 1000, 900, 100},  {100, 1000, 1000, 100, 900},
+                                     {100, 500, 1000, 100, 500},   {500, 100, 1000, 500, 100},
+                                     {10, 10, 1000, 10, 10}};
+  for (const auto& v : vectors) {
+    const Lengths kept = fit_lengths(v[0], v[1], v[2]);
+    EXPECT_EQ(kept.prompt, v[3]);
+    EXPECT_EQ(kept.answer, v[4]);
+  }
+}
+
+TEST_F(TextData, TokenizesCutsAndSplits) {
+  const std::shared_ptr<const Tokenizer> tokenizer = std::make_shared<test::FakeTokenizer>();
+  const PromptTemplate prompt("llama2", tokenizer);
+  const TextDataset set = load_text_dataset(write(
+      "a.jsonl", "{\"prompt\": \"" + std::string(100, 'q') + "\", \"completion\": \"yes\"}\n"));
+  TextDataOptions options;
+  options.max_seq_length = 40;
+  const TextSamples cut = tokenize_dataset(set, prompt, options);
+  ASSERT_EQ(cut.samples[0].ids.size(), 40U);
+  EXPECT_EQ(cut.truncated, 1);
+  EXPECT_EQ(cut.answers_cut, 0);
+  const std::string text = tokenizer->decode(cut.samples[0].ids);
+  EXPECT_TRUE(text.starts_with("<s>[INST] qq"));
+  EXPECT_TRUE(text.ends_with("qq [/INST] yes </s>"));
+
+  const TextDataset book = load_text_dataset(write("b.txt", std::string(95, 'x')));
+  const TextSamples pieces = tokenize_dataset(book, prompt, options);
+  EXPECT_EQ(pieces.samples.size(), 3U);  // BOS + 95 + EOS = 97 tokens in rows of 40
+  EXPECT_EQ(pieces.tokens, 97);
+
+  std::string many;
+  for (int i = 0; i < 20; ++i) {
+    many += "{\"prompt\": \"p" + std::to_string(i) + "\", \"completion\": \"c\"}\n";
+  }
+  const TextDataset rows = load_text_dataset(write("c.jsonl", many));
+  TextSamples train = tokenize_dataset(rows, prompt, options);
+  const TextSamples held = take_validation(train, 0.1, 3);
+  EXPECT_EQ(held.samples.size(), 2U);
+  EXPECT_EQ(train.samples.size(), 18U);
+}
+
+TEST_F(TextData, ManifestFindsTheSamplesAgain) {
+  const std::shared_ptr<const Tokenizer> tokenizer = std::make_shared<test::FakeTokenizer>();
+  const PromptTemplate prompt("plain", tokenizer);
+  const std::string a = R"({"prompt": "a", "completion": "1"})",
+                    b = R"({"prompt": "b", "completion": "2"})";
+  const Path file = write("t.jsonl", a + "\n" + b + "\n");
+  const TextDataset set = load_text_dataset(file);
+  const TextSamples samples = tokenize_dataset(set, prompt, {});
+  const Path manifest = folder_ / "data_manifest.tsv";
+  write_manifest(manifest, manifest_rows(set, samples, "new"));
+  EXPECT_EQ(read_manifest(manifest).size(), 2U);
+  EXPECT_EQ(read_manifest(manifest)[1].row, 2);
+
+  const ReplayData whole = load_replay(manifest, {});
+  EXPECT_EQ(whole.dataset.records.size(), 2U);
+  EXPECT_TRUE(whole.problems.empty());
+  write("t.jsonl", b + "\n" + R"({"prompt": "a", "completion": "9"})" + "\n");
+  const ReplayData part = load_replay(manifest, {});
+  EXPECT_EQ(part.dataset.records.size(), 1U);
+  ASSERT_EQ(part.problems.size(), 1U);
+  EXPECT_EQ(part.problems[0],
+            file.string() + ":1: changed or removed since the parent was trained");
+  std::filesystem::remove(file);
+  EXPECT_EQ(error_of([&] { load_replay(manifest, {}); }),
+            "DIR/data_manifest.tsv: replay: none of the 2 samples that the parent was trained on "
+            "can be found again (DIR/t.jsonl: missing (2 samples)); put the files back or set "
+            "replay: 0");
+  write("data_manifest.tsv", "hello\n");
+  EXPECT_EQ(error_of([&] { read_manifest(manifest); }),
+            "DIR/data_manifest.tsv:1: not a data manifest (found 'hello', expected the columns of "
+            "one)");
+}
+
+TEST(DataText, RealFilesLoad) {
+  const Path folder = test::data() / "text";
+  LORA_SKIP_WITHOUT(folder);
+  EXPECT_EQ(load_text_dataset(folder / "alpaca_en_demo.json").records.size(), 999U);
+  EXPECT_EQ(load_text_dataset(folder / "identity.json").records.size(), 91U);
+  EXPECT_EQ(load_text_dataset(folder / "instruction-data.json").records.size() +
+                load_text_dataset(folder / "instruction-data.json").notes.size(),
+            1100U);
+  EXPECT_EQ(load_text_dataset(folder / "wikisql" / "train.jsonl").records.size(), 1000U);
+  const TextDataset sst = load_text_dataset(folder / "cl-mini" / "SST-2" / "train.json", "auto",
+                                            {{"instruction", "sentence"}, {"output", "label"}});
+  EXPECT_EQ(sst.records.size(), 2000U);
+}
+
+}  // namespace
+}  // namespace lora
