@@ -30,21 +30,50 @@ class SentencePieceModel : public TokenModel {
     for (int id = 0; id < processor_.GetPieceSize(); ++id) {
       vocabulary_.add(processor_.IdToPiece(id), id, file.string());
     }
+    cuts_ = can_cut();
     if (processor_.unk_id() >= 0) unknown_ = processor_.IdToPiece(processor_.unk_id());
   }
 
   void encode(std::string_view word, WordCache&, std::vector<std::int64_t>& out) const override {
     std::vector<int> ids;
-    const auto status = processor_.Encode({word.data(), word.size()}, &ids);
-    if (!status.ok()) fail("SentencePiece: ", status.ToString());
-    out.insert(out.end(), ids.begin(), ids.end());
+    for (std::size_t start = 0; start < word.size();) {
+      const std::size_t end = cuts_ ? find_cut(word, start) : word.size();
+      const auto status = processor_.Encode({word.data() + start, end - start}, &ids);
+      if (!status.ok()) fail("SentencePiece: ", status.ToString());
+      out.insert(out.end(), ids.begin(), ids.end());
+      start = end + 1;  // the space at `end` comes back as the one put in front of every text
+    }
   }
   const std::string& unknown() const override { return unknown_; }
   const sentencepiece::SentencePieceProcessor& processor() const { return processor_; }
 
  private:
+  // The library is slow on long texts. Where no piece goes on behind the end of a word, and every
+  // text gets a space in front, a text may be cut at a space between two words instead.
+  bool can_cut() const {
+    std::vector<std::string> pieces;
+    if (!processor_.Encode("a", &pieces).ok() || !pieces.front().starts_with(kMark)) return false;
+    for (int id = 0; id < processor_.GetPieceSize(); ++id) {
+      std::string_view piece = processor_.IdToPiece(id);
+      while (piece.starts_with(kMark)) piece.remove_prefix(std::string_view(kMark).size());
+      if (piece.find(kMark) != std::string_view::npos) return false;
+    }
+    return true;
+  }
+  static std::size_t find_cut(std::string_view text, std::size_t start) {
+    constexpr std::size_t kLeast = 200;  // bytes
+    const auto plain = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    };
+    for (std::size_t at = start + kLeast; at + 1 < text.size(); ++at) {
+      if (text[at] == ' ' && plain(text[at - 1]) && plain(text[at + 1])) return at;
+    }
+    return text.size();
+  }
+
   sentencepiece::SentencePieceProcessor processor_;
   std::string unknown_;
+  bool cuts_ = false;
 };
 
 // Whether the model puts a space in front of every text (decoding takes it away again).
