@@ -20,6 +20,13 @@ constexpr CommandRow kCommands[] = {
     {"label",
      "lora label --input DIR --output metadata.csv [--model DIR] [--trigger WORD] [--json]",
      "captions only: metadata.csv for a folder of pictures"},
+    {"export",
+     "lora export --version V --format peft|gguf|diffusers|kohya --output PATH [--base DIR]\n"
+     "    [--root DIR]",
+     "write a version in another program's format"},
+    {"import",
+     "lora import FILE_OR_DIR --output DIR [--base DIR] [--alpha N] [--ignore-others]",
+     "make a version from another program's adapter"},
     {"inspect", "lora inspect FILE_OR_DIR [--json]",
      "what an adapter, a version, a base model or a GGUF file is"},
     {"log", "lora log [--output DIR] [--json]",

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "commands/cli.h"
 #include "commands/describe.h"
+#include "versions/store.h"
 
 namespace lora {
 namespace {
@@ -108,6 +109,7 @@ int run_inspect(const Arguments& arguments) {
   app.add_option("path", path)->required();
   app.add_flag("--json", as_json);
   parse_arguments(app, "inspect", arguments);
+  if (!std::filesystem::exists(path)) path = locate_version(path, "output").folder.string();
   const Json json = describe(path);
   if (as_json) {
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));

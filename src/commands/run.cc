@@ -2,6 +2,7 @@
 // Binds the names of commands.cc to their functions. One line per command.
 #include "base/table.h"
 #include "commands/commands.h"
+#include "commands/export.h"
 #include "commands/history.h"
 #include "commands/inspect.h"
 #include "commands/prepare.h"
@@ -18,6 +19,8 @@ int not_here(const Arguments&) { return 0; }
 
 // clang-format off
 constexpr Binding kBindings[] = {
+    {"export", run_export},
+    {"import", run_import},
     {"inspect", run_inspect},
     {"log", run_log},
     {"show", run_show},

@@ -138,7 +138,6 @@ constexpr std::array kForeign = {Foreign{".hada_w", "LoHa"},
                                  Foreign{".vera_lambda", "VeRA"},
                                  Foreign{".w_norm", "a norm adapter"},
                                  Foreign{".b_norm", "a norm adapter"},
-                                 Foreign{".diff", "a full difference"},
                                  Foreign{"prompt_embeddings", "prompt tuning"}};
 
 }  // namespace
@@ -146,6 +145,7 @@ constexpr std::array kForeign = {Foreign{".hada_w", "LoHa"},
 std::span<const KeyDialect> key_dialects() { return kDialects; }
 
 std::string_view foreign_adapter(std::string_view key) {
+  if (key.ends_with(".diff") || key.ends_with(".diff_b")) return "a full difference";
   for (const Foreign& row : kForeign) {
     if (key.find(row.part) != std::string_view::npos) return row.name;
   }
