@@ -108,10 +108,10 @@ ImageProgress progress_lines() {
 
 Json record_json(const ImageRecord& record) {
   Json json = {{"file", record.file.relative},
-               {"verdict", verdict_name(record.verdict)},
+               {"verdict", picture_verdict_name(record.verdict)},
                {"notes", record.notes}};
   if (!record.problem.empty()) json["problem"] = record.problem;
-  if (record.verdict != Verdict::used) return json;
+  if (record.verdict != PictureVerdict::used) return json;
   json["caption"] = record.caption;
   json["caption_source"] = record.found.source;
   json["size"] = {record.size.width, record.size.height};
@@ -122,12 +122,12 @@ Json record_json(const ImageRecord& record) {
 
 void print_scan(const ImageScan& scan) {
   for (const ImageRecord& record : scan.records) {
-    if (record.verdict == Verdict::used) continue;
-    std::cout << "left out  " << record.file.relative << " (" << verdict_name(record.verdict)
-              << "): " << record.problem << "\n";
+    if (record.verdict == PictureVerdict::used) continue;
+    std::cout << "left out  " << record.file.relative << " ("
+              << picture_verdict_name(record.verdict) << "): " << record.problem << "\n";
   }
   for (const ImageRecord& record : scan.records) {
-    if (record.verdict != Verdict::used || record.notes.empty()) continue;
+    if (record.verdict != PictureVerdict::used || record.notes.empty()) continue;
     std::cout << "note      " << record.file.relative << ": " << join_words(record.notes) << "\n";
   }
   for (const std::string& warning : scan.warnings) std::cout << "note      " << warning << "\n";

@@ -52,14 +52,14 @@ ImageFacts facts_of(const Path& path, const DecodedImage& decoded) {
 
 void judge(ImageRecord& record, const ImageDataOptions& options) {
   if (is_too_small(options, record.size)) {
-    record.verdict = Verdict::too_small;
+    record.verdict = PictureVerdict::too_small;
     const int least = options.buckets ? options.rule.min_size : options.rule.resolution;
     record.problem = join(record.size.width, "x", record.size.height, " is smaller than ", least,
                           "; allow upscaling, or lower the resolution");
     return;
   }
   if (record.sharpness < options.min_sharpness) {
-    record.verdict = Verdict::blurred;
+    record.verdict = PictureVerdict::blurred;
     record.problem = fmt::format("sharpness {:.0f}, expected at least {:.0f}", record.sharpness,
                                  options.min_sharpness);
     return;
@@ -106,7 +106,7 @@ ImageRecord read_record(const ImageFile& file, const ImageDataOptions& options,
   try {
     fill_record(record, options, table, cache);
   } catch (const Error& error) {
-    record.verdict = Verdict::broken;
+    record.verdict = PictureVerdict::broken;
     record.problem = error.what();
   }
   return record;
@@ -117,10 +117,10 @@ void find_duplicates(std::vector<ImageRecord>& records, bool keep) {
   std::map<std::string, const ImageRecord*> exact;
   std::vector<const ImageRecord*> kept;
   for (ImageRecord& record : records) {
-    if (record.verdict != Verdict::used) continue;
+    if (record.verdict != PictureVerdict::used) continue;
     const auto [first, fresh] = exact.try_emplace(record.sha256, &record);
     if (!fresh && !keep) {
-      record.verdict = Verdict::duplicate;
+      record.verdict = PictureVerdict::duplicate;
       record.problem = "the same file as " + first->second->file.relative;
       continue;
     }
@@ -147,14 +147,14 @@ void find_duplicates(std::vector<ImageRecord>& records, bool keep) {
 
 }  // namespace
 
-std::string_view verdict_name(Verdict verdict) {
+std::string_view picture_verdict_name(PictureVerdict verdict) {
   return kVerdicts[static_cast<std::size_t>(verdict)];
 }
 
 std::vector<const ImageRecord*> ImageScan::used() const {
   std::vector<const ImageRecord*> list;
   for (const ImageRecord& record : records) {
-    if (record.verdict == Verdict::used) list.push_back(&record);
+    if (record.verdict == PictureVerdict::used) list.push_back(&record);
   }
   return list;
 }

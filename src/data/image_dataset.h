@@ -17,7 +17,7 @@ namespace lora {
 
 struct ImageDataOptions {
   Path folder;
-  Path metadata;  // empty: metadata.csv or metadata.jsonl of the folder
+  Path metadata;         // empty: metadata.csv or metadata.jsonl of the folder
   bool buckets = false;  // aspect buckets; else one square resolution
   BucketRule rule;       // resolution, and the rest for buckets
   bool upscale = false;  // enlarge pictures that are too small
@@ -30,21 +30,21 @@ struct ImageDataOptions {
   std::string captioner_name;
 };
 
-enum class Verdict { used, too_small, duplicate, blurred, broken };
-std::string_view verdict_name(Verdict verdict);
+enum class PictureVerdict { used, too_small, duplicate, blurred, broken };
+std::string_view picture_verdict_name(PictureVerdict verdict);
 
 struct ImageRecord {
   ImageFile file;
-  Verdict verdict = Verdict::used;
+  PictureVerdict verdict = PictureVerdict::used;
   std::string problem;             // why it is not used, in words
   std::vector<std::string> notes;  // what was done or noticed: "rotated (EXIF)", "blurred", ...
   std::string sha256;              // of the file's bytes
   Size size;                       // upright
   Fit fit;
-  std::uint64_t hash = 0;          // difference_hash
+  std::uint64_t hash = 0;  // difference_hash
   double sharpness = 0;
-  Caption found;                   // as it was found, with its source
-  std::string caption;             // after the rules
+  Caption found;        // as it was found, with its source
+  std::string caption;  // after the rules
 };
 
 struct ImageScan {

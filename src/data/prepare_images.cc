@@ -143,8 +143,9 @@ std::string report_tsv(const ImageScan& scan) {
   for (const ImageRecord& record : scan.records) {
     std::string notes = join_words(record.notes, "; ");
     if (!record.problem.empty()) notes = record.problem + (notes.empty() ? "" : "; " + notes);
-    text += join(record.file.relative, '\t', verdict_name(record.verdict), '\t', record.size.width,
-                 '\t', record.size.height, '\t', record.found.source, '\t', notes, '\n');
+    text += join(record.file.relative, '\t', picture_verdict_name(record.verdict), '\t',
+                 record.size.width, '\t', record.size.height, '\t', record.found.source, '\t',
+                 notes, '\n');
   }
   return text;
 }

@@ -70,10 +70,10 @@ TEST(PrepareImages, JudgesTheAwkwardFiles) {
   const ImageScan scan = scan_images(awkward(), cache);
   ASSERT_EQ(scan.records.size(), 12U);
   EXPECT_EQ(scan.used().size(), 10U);
-  EXPECT_EQ(record(scan, "11_").verdict, Verdict::too_small);
+  EXPECT_EQ(record(scan, "11_").verdict, PictureVerdict::too_small);
   EXPECT_EQ(record(scan, "11_").problem,
             "48x48 is smaller than 64; allow upscaling, or lower the resolution");
-  EXPECT_EQ(record(scan, "12_").verdict, Verdict::broken);
+  EXPECT_EQ(record(scan, "12_").verdict, PictureVerdict::broken);
   EXPECT_NE(record(scan, "12_").problem.find("12_truncated.jpg: not a picture that can be read"),
             std::string::npos);
   EXPECT_EQ(record(scan, "06_").notes.at(0), "rotated (EXIF)");
