@@ -139,5 +139,53 @@ TEST(PromptTemplate, FindsMarkersInData) {
   EXPECT_TRUE(find_markers("plain words").empty());
 }
 
+Messages messages_of(const nlohmann::json& list) {
+  Messages out;
+  for (const nlohmann::json& message : list) out.push_back({message["role"], message["content"]});
+  return out;
+}
+
+TEST(GoldenPromptTemplate, IdsAndLabelsOfGenerationBlocks) {
+  const Path folder = test::golden() / "llm";
+  const nlohmann::json all = nlohmann::json::parse(read_file(folder / "chat" / "ids.json"));
+  for (const nlohmann::json& c : all["cases"]) {
+    const Path file = folder / "chat" / "templates" / (c["template"].get<std::string>() + ".jinja");
+    const PromptTemplate prompt(file.string(),
+                                Tokenizer::load(folder / c["tokenizer"].get<std::string>()));
+    const Messages messages = messages_of(c["messages"]);
+    const std::string where = c["template"].get<std::string>() + " / " +
+                              c["tokenizer"].get<std::string>() + " / " +
+                              c["conversation"].get<std::string>();
+    EXPECT_EQ(prompt.render(messages, false), c["text"].get<std::string>()) << where;
+    const std::vector<TextSample> samples = prompt.encode(messages, false);
+    ASSERT_EQ(samples.size(), 1U) << where;
+    EXPECT_EQ(samples[0].ids, c["ids"].get<std::vector<std::int64_t>>()) << where;
+    EXPECT_EQ(samples[0].labels, c["labels"].get<std::vector<std::int64_t>>()) << where;
+    EXPECT_EQ(prompt.prompt_ids(messages),
+              c["ids_generation_prompt"].get<std::vector<std::int64_t>>())
+        << where;
+  }
+}
+
+// The shipped demo: joining prompt and answer gives the ids of the two tokenised apart.
+TEST(PromptTemplate, TheDemoTrainsTheAnswerAndItsEnd) {
+  const Path base = Path(LORA_SOURCE_DIR) / "examples" / "llm" / "base";
+  const std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::load(base);
+  const PromptTemplate prompt("auto", tokenizer);
+  const std::string question = "Please answer this letter.\nHi, the hinge is noisy.";
+  const std::string answer = "Hello, Northlight here. Ticket LAMP-3212-CO7.";
+  const Messages turns = {{"user", question}, {"assistant", answer}};
+  const TextSample sample = prompt.encode(turns, false)[0];
+  std::vector<std::int64_t> ids =
+      tokenizer->encode("[INST] " + question + " [/INST]", {.add_special = true});
+  const std::size_t before = ids.size();
+  for (const std::int64_t id : tokenizer->encode(answer)) ids.push_back(id);
+  ids.push_back(*tokenizer->special().eos);
+  EXPECT_EQ(sample.ids, ids);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    EXPECT_EQ(sample.labels[i], i < before ? kIgnore : ids[i]) << i;
+  }
+}
+
 }  // namespace
 }  // namespace lora
