@@ -5,11 +5,13 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "commands/commands.h"
 
 extern "C" int lora_engine_main(int argc, char** argv);
 
 int lora_engine_main(int argc, char** argv) {
+  lora::keep_freed_memory();
   try {
     return lora::run_command(argv[1], lora::Arguments(argv + 2, argv + argc));
   } catch (const lora::Error& error) {

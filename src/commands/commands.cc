@@ -35,6 +35,11 @@ constexpr CommandRow kCommands[] = {
      "one version: where it comes from, adapter, recipe, figures, preflight findings"},
     {"verify", "lora verify [V ...] [--output DIR] [--json]",
      "hashes versions again and compares with what was recorded; exit code 3 on a mismatch"},
+    {"bench",
+     "lora bench text [--preset llama-15m|llama-110m|llama-1b|llama-7b] [--batch B] [--length T]\n"
+     "    [--labelled F] [--targets q_proj,v_proj|all-linear] [--dtype bf16|f32] [--steps N]\n"
+     "    [--threads N] [--checkpointing] [--plain] [--json]",
+     "real training steps of a random model of a known size: how fast is this machine?"},
     {"help", "lora help [VERB | config [KEY | --markdown]]",
      "this list, one command, or every configuration key"},
 };

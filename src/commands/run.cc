@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Binds the names of commands.cc to their functions. One line per command.
 #include "base/table.h"
+#include "commands/bench.h"
 #include "commands/commands.h"
 #include "commands/export.h"
 #include "commands/history.h"
@@ -28,6 +29,7 @@ constexpr Binding kBindings[] = {
     {"help", not_here},
     {"prepare", run_prepare},
     {"label", run_label},
+    {"bench", run_bench},
 };
 // clang-format on
 

@@ -53,10 +53,10 @@ class Llama : public Decoder {
     const Block& inside = blocks_[layer];
     const at::Tensor mixed = inside.attention.forward(
         rms_norm(x, inside.input_norm, config_.norm_eps), config_, layer, step);
-    const at::Tensor y =
-        needed_rows(x, step) + inside.attention.o.forward(needed_rows(mixed, step));
-    return y + gated_mlp(inside.gate, inside.up, inside.down,
-                         rms_norm(y, inside.post_norm, config_.norm_eps), config_.activation);
+    const auto [y, normed] =
+        add_rms_norm(needed_rows(x, step), inside.attention.o.forward(needed_rows(mixed, step)),
+                     inside.post_norm, config_.norm_eps);
+    return y + gated_mlp(inside.gate, inside.up, inside.down, normed, config_.activation);
   }
 
   at::Tensor final_norm(const at::Tensor& x) const override {
