@@ -42,6 +42,7 @@ class ClipText {
     Layer q, k, v, out, fc1, fc2;
   };
   at::Tensor run(const Block& block, const at::Tensor& x) const;
+  at::Tensor run_again(const Block& block, const at::Tensor& x) const;  // checkpointed
   at::Tensor attend(const Block& block, const at::Tensor& x) const;
   at::Tensor pool(const at::Tensor& ids, const at::Tensor& last) const;
 

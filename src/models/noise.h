@@ -42,9 +42,10 @@ class NoiseSchedule {
   at::Tensor betas_, acp_, snr_;
 };
 
-// noise + strength * offset; offset [B, C, 1, 1] standard normal. `strength`: a number, or
+// noise + strength * offset; offset [B, C, 1, 1] standard normal. `strength`: a scalar, or
 // adaptive_offset().
-at::Tensor offset_noise(const at::Tensor& noise, const at::Tensor& offset, double strength);
+at::Tensor offset_noise(const at::Tensor& noise, const at::Tensor& offset,
+                        const at::Tensor& strength);
 // strength + scale * |mean of the latents over H and W|, not below 0: [B, C, 1, 1].
 at::Tensor adaptive_offset(const at::Tensor& latents, double strength, double scale);
 

@@ -47,7 +47,7 @@ class Sampler {
 struct SamplerRow {
   std::string_view name;
   std::string_view help;
-  // Timestep spacing when none is asked for; empty: the model's own (scheduler_config.json).
+  // Timestep spacing where neither the caller nor the model (scheduler_config.json) names one.
   std::string_view spacing;
   std::unique_ptr<Sampler> (*make)(const NoiseSchedule& schedule, std::int64_t steps,
                                    const std::string& spacing);
@@ -56,7 +56,8 @@ struct SamplerRow {
 std::span<const SamplerRow> samplers();
 
 // Throws Error (usage) for an unknown name, a step count out of 1..train steps, or an unknown
-// spacing (leading, linspace, trailing; empty: the sampler's own).
+// spacing (leading, linspace, trailing; empty: the model's, else the
+// sampler's own).
 std::unique_ptr<Sampler> make_sampler(std::string_view name, const NoiseSchedule& schedule,
                                       std::int64_t steps, const std::string& spacing = "");
 

@@ -69,7 +69,7 @@ struct ScheduleConfig {
   bool zero_terminal_snr = false;
   std::int64_t steps_offset = 1;
   bool set_alpha_to_one = false;
-  std::string spacing = "leading";  // leading, linspace, trailing
+  std::string spacing;  // leading, linspace, trailing; empty: each sampler has its own
 };
 
 struct SdConfig {

@@ -7,12 +7,13 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "nn/layer.h"
 
 namespace lora {
 
-// LayerNorm over the last dimension. weight, bias [C] float32; computed in float32.
+// LayerNorm over the last dimension; weight, bias [C]. Computed in float32.
 struct Norm {
   at::Tensor weight, bias;
   double eps = 1e-5;
@@ -53,5 +54,7 @@ struct SdModules {
 SdModules random_modules(at::ScalarType dtype, at::Device device, std::int64_t seed);
 
 std::int64_t elements(const Layer& layer);
+// Adds the adapter's tensors that learn.
+void append_trainable(const Layer& layer, std::vector<at::Tensor>& tensors);
 
 }  // namespace lora

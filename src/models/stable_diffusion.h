@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "base/files.h"
 #include "models/clip_text.h"
 #include "models/model.h"
+#include "models/sd_checkpoint.h"
 #include "models/sd_config.h"
 #include "models/unet.h"
 #include "models/vae.h"
@@ -102,6 +104,8 @@ class StableDiffusion : public Network {
 
  private:
   StableDiffusion() = default;
+  void build(const std::function<SdModules(SdPart, at::ScalarType)>& part,
+             const SdLoadOptions& options);
 
   SdConfig config_;
   at::ScalarType dtype_ = at::kFloat;

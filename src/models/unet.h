@@ -52,7 +52,7 @@ class UNet {
   at::Tensor run_down(const Block& block, at::Tensor x, const at::Tensor& temb,
                       const at::Tensor& text, std::vector<at::Tensor>& skips) const;
   at::Tensor run_up(const Block& block, at::Tensor x, const at::Tensor& temb,
-                    const at::Tensor& text, std::vector<at::Tensor>& skips, bool last) const;
+                    const at::Tensor& text, std::vector<at::Tensor>& skips) const;
   at::Tensor unit(const Block& block, std::size_t layer, const at::Tensor& x,
                   const at::Tensor& temb, const at::Tensor& text) const;
   void make_down(const SdModules& source);

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/noise.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+namespace lora {
+namespace {
+
+at::Tensor make_betas(const ScheduleConfig& config) {
+  const auto options = at::TensorOptions().dtype(at::kFloat);
+  if (config.beta_schedule == "linear") {
+    return at::linspace(config.beta_start, config.beta_end, config.train_steps, options);
+  }
+  return at::linspace(std::sqrt(config.beta_start), std::sqrt(config.beta_end), config.train_steps,
+                      options)
+      .square();
+}
+
+// Shifts sqrt(acp) so that it ends at 0 and scales it so that it starts where it did.
+at::Tensor rescaled_betas(const at::Tensor& betas) {
+  at::Tensor root = (1 - betas).cumprod(0).sqrt();
+  const at::Tensor first = root[0].clone(), last = root[-1].clone();
+  root = (root - last) * (first / (first - last));
+  const at::Tensor acp = root.square();
+  return 1 - at::cat({acp.slice(0, 0, 1), acp.slice(0, 1) / acp.slice(0, 0, -1)});
+}
+
+// table[timesteps] in the dtype of `like`, shaped to broadcast over it.
+at::Tensor per_sample(const at::Tensor& table, const at::Tensor& timesteps,
+                      const at::Tensor& like) {
+  const at::Tensor values = table.to(like.device()).index({timesteps.to(like.device())});
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(like.dim()), 1);
+  shape[0] = values.size(0);
+  return values.view(shape);
+}
+
+}  // namespace
+
+NoiseSchedule::NoiseSchedule(const ScheduleConfig& config) : config_(config) {
+  betas_ = make_betas(config);
+  if (config.zero_terminal_snr) betas_ = rescaled_betas(betas_);
+  acp_ = (1 - betas_).cumprod(0);
+  snr_ = (acp_.sqrt() / (1 - acp_).sqrt()).square();
+}
+
+at::Tensor NoiseSchedule::add_noise(const at::Tensor& x0, const at::Tensor& noise,
+                                    const at::Tensor& timesteps) const {
+  const at::Tensor acp = per_sample(acp_.to(x0.scalar_type()), timesteps, x0);
+  return acp.sqrt() * x0 + (1 - acp).sqrt() * noise;
+}
+
+at::Tensor NoiseSchedule::velocity(const at::Tensor& x0, const at::Tensor& noise,
+                                   const at::Tensor& timesteps) const {
+  const at::Tensor acp = per_sample(acp_.to(x0.scalar_type()), timesteps, x0);
+  return acp.sqrt() * noise - (1 - acp).sqrt() * x0;
+}
+
+at::Tensor NoiseSchedule::target(const at::Tensor& x0, const at::Tensor& noise,
+                                 const at::Tensor& timesteps) const {
+  return config_.prediction == Prediction::v ? velocity(x0, noise, timesteps) : noise;
+}
+
+at::Tensor NoiseSchedule::min_snr_weight(const at::Tensor& timesteps, double gamma) const {
+  const at::Tensor snr = snr_.to(timesteps.device()).index({timesteps});
+  const at::Tensor least = snr.clamp_max(gamma);
+  return config_.prediction == Prediction::v ? least / (snr + 1) : least / snr;
+}
+
+at::Tensor NoiseSchedule::debiased_weight(const at::Tensor& timesteps) const {
+  const at::Tensor snr = snr_.to(timesteps.device()).index({timesteps});
+  if (config_.prediction == Prediction::v) return 1 / (snr + 1);
+  return 1 / snr.clamp_max(1000.0).sqrt();
+}
+
+at::Tensor offset_noise(const at::Tensor& noise, const at::Tensor& offset,
+                        const at::Tensor& strength) {
+  return noise + strength * offset;
+}
+
+at::Tensor adaptive_offset(const at::Tensor& latents, double strength, double scale) {
+  return (latents.mean({2, 3}, true).abs() * scale + strength).clamp_min(0.0);
+}
+
+at::Tensor per_sample_mse(const at::Tensor& prediction, const at::Tensor& target) {
+  return (prediction.to(at::kFloat) - target.to(at::kFloat)).square().flatten(1).mean(1);
+}
+
+}  // namespace lora
