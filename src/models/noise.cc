@@ -27,13 +27,31 @@ at::Tensor rescaled_betas(const at::Tensor& betas) {
   return 1 - at::cat({acp.slice(0, 0, 1), acp.slice(0, 1) / acp.slice(0, 0, -1)});
 }
 
-// table[timesteps] in the dtype of `like`, shaped to broadcast over it.
-at::Tensor per_sample(const at::Tensor& table, const at::Tensor& timesteps,
-                      const at::Tensor& like) {
-  const at::Tensor values = table.to(like.device()).index({timesteps.to(like.device())});
+// The two factors of each sample, sqrt(acp) and sqrt(1 - acp), to broadcast over `like`.
+struct Factors {
+  at::Tensor signal, noise;
+};
+
+// Rounds to `dtype` and widens again: every operation of a narrow dtype rounds its result, and the
+// CPU has no float16 arithmetic of its own.
+at::Tensor rounded(const at::Tensor& x, at::ScalarType dtype) { return x.to(dtype).to(at::kFloat); }
+
+Factors factors(const at::Tensor& acp, const at::Tensor& timesteps, const at::Tensor& like) {
+  const at::ScalarType dtype = like.scalar_type();
   std::vector<std::int64_t> shape(static_cast<std::size_t>(like.dim()), 1);
-  shape[0] = values.size(0);
-  return values.view(shape);
+  shape[0] = timesteps.numel();
+  const at::Tensor values =
+      rounded(acp.to(like.device()).index({timesteps.to(like.device())}).view(shape), dtype);
+  return {rounded(values.sqrt(), dtype), rounded(rounded(1 - values, dtype).sqrt(), dtype)};
+}
+
+// a x + sign b y, rounded to the dtype of x after every operation.
+at::Tensor combined(const at::Tensor& a, const at::Tensor& x, double sign, const at::Tensor& b,
+                    const at::Tensor& y) {
+  const at::ScalarType dtype = x.scalar_type();
+  const at::Tensor first = rounded(a * x.to(at::kFloat), dtype);
+  const at::Tensor second = rounded(b * y.to(at::kFloat), dtype);
+  return (first + sign * second).to(dtype);
 }
 
 }  // namespace
@@ -47,14 +65,14 @@ NoiseSchedule::NoiseSchedule(const ScheduleConfig& config) : config_(config) {
 
 at::Tensor NoiseSchedule::add_noise(const at::Tensor& x0, const at::Tensor& noise,
                                     const at::Tensor& timesteps) const {
-  const at::Tensor acp = per_sample(acp_.to(x0.scalar_type()), timesteps, x0);
-  return acp.sqrt() * x0 + (1 - acp).sqrt() * noise;
+  const Factors f = factors(acp_, timesteps, x0);
+  return combined(f.signal, x0, 1, f.noise, noise);
 }
 
 at::Tensor NoiseSchedule::velocity(const at::Tensor& x0, const at::Tensor& noise,
                                    const at::Tensor& timesteps) const {
-  const at::Tensor acp = per_sample(acp_.to(x0.scalar_type()), timesteps, x0);
-  return acp.sqrt() * noise - (1 - acp).sqrt() * x0;
+  const Factors f = factors(acp_, timesteps, x0);
+  return combined(f.signal, noise, -1, f.noise, x0);
 }
 
 at::Tensor NoiseSchedule::target(const at::Tensor& x0, const at::Tensor& noise,
@@ -69,9 +87,8 @@ at::Tensor NoiseSchedule::min_snr_weight(const at::Tensor& timesteps, double gam
 }
 
 at::Tensor NoiseSchedule::debiased_weight(const at::Tensor& timesteps) const {
-  const at::Tensor snr = snr_.to(timesteps.device()).index({timesteps});
-  if (config_.prediction == Prediction::v) return 1 / (snr + 1);
-  return 1 / snr.clamp_max(1000.0).sqrt();
+  const at::Tensor snr = snr_.to(timesteps.device()).index({timesteps}).clamp_max(1000.0);
+  return config_.prediction == Prediction::v ? 1 / (snr + 1) : 1 / snr.sqrt();
 }
 
 at::Tensor offset_noise(const at::Tensor& noise, const at::Tensor& offset,

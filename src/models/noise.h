@@ -34,7 +34,7 @@ class NoiseSchedule {
   // Weight of each sample's loss [B] float32: min(snr, gamma) / snr (epsilon) or
   // min(snr, gamma) / (snr + 1) (v).
   at::Tensor min_snr_weight(const at::Tensor& timesteps, double gamma) const;
-  // 1 / sqrt(min(snr, 1000)) (epsilon) or 1 / (snr + 1) (v).
+  // 1 / sqrt(s) (epsilon) or 1 / (s + 1) (v), s = min(snr, 1000).
   at::Tensor debiased_weight(const at::Tensor& timesteps) const;
 
  private:
