@@ -136,7 +136,10 @@ at::Tensor UNet::unit(const Block& block, std::size_t layer, const at::Tensor& x
     return layer < block.attentions.size() ? block.attentions[layer].forward(h, text) : h;
   };
   if (!checkpointing_) return body(x);
-  std::vector<at::Tensor> learning = {temb, text};
+  std::vector<at::Tensor> learning;
+  for (const at::Tensor& input : {temb, text}) {
+    if (input.requires_grad()) learning.push_back(input);
+  }
   const LayerVisitor collect = [&](const std::string&, Layer& part) {
     append_trainable(part, learning);
   };

@@ -115,7 +115,8 @@ ScheduleConfig config_of(const std::string& run) {
 }
 
 TEST(GoldenSdSchedule, timesteps_of_all_samplers) {
-  for (const auto& [run, counts] : test::golden_json("schedule/timesteps.json").items()) {
+  const auto runs = test::golden_json("schedule/timesteps.json");
+  for (const auto& [run, counts] : runs.items()) {
     const NoiseSchedule schedule(config_of(run));
     for (const auto& [steps, expected] : counts.items()) {
       const auto sampler = make_sampler(sampler_of(run), schedule, std::stoll(steps));

@@ -13,8 +13,8 @@ TEST(GoldenSdUnet, all_sizes_and_timesteps) {
   const TensorMap expected = read_tensors(sd_golden(file));
   const auto model = load_golden("tiny-sd15");
   const at::NoGradGuard no_gradient;
-  for (const auto& [name, unused] :
-       test::golden_json("forward/forward.json")["unet_cases"].items()) {
+  const auto forward = test::golden_json("forward/forward.json");
+  for (const auto& [name, unused] : forward["unet_cases"].items()) {
     const TextStates text = {expected.at(name + ".encoder_hidden_states"), {}};
     const at::Tensor epsilon =
         model->predict(expected.at(name + ".latents"), expected.at(name + ".timesteps"), text);
