@@ -28,7 +28,9 @@ Grid spaced(const NoiseSchedule& schedule, std::int64_t steps, const std::string
   for (std::int64_t i = 0; i < steps; ++i) {
     const double up = static_cast<double>(steps - 1 - i);
     if (spacing == "linspace") {
-      const double t = steps == 1 ? 0 : last * up / static_cast<double>(steps - 1);
+      // As NumPy multiplies: 15 of 30 intervals up to 999 is just below 499.5.
+      const double width = steps == 1 ? 0 : last / static_cast<double>(steps - 1);
+      const double t = i == 0 && steps > 1 ? last : up * width;
       grid.push_back(rounded ? std::nearbyint(t) : t);
     } else if (spacing == "leading") {
       grid.push_back(up * static_cast<double>(all / steps) +
