@@ -52,6 +52,22 @@ Targets targets_of(const TextTensors& batch) {
   return {rows, batch.labels.reshape({-1}).index_select(0, rows + 1)};
 }
 
+// A wrong tokenizer or a text that is too long, before an index fails deep inside. Only on the CPU:
+// elsewhere the check would wait for the device.
+void check_batch(const TextTensors& batch, const HfConfig& config) {
+  if (!batch.ids.is_cpu() || batch.ids.numel() == 0) return;
+  const auto largest = batch.ids.max().item<std::int64_t>();
+  if (largest >= config.vocabulary || batch.ids.min().item<std::int64_t>() < 0) {
+    fail(config.where, ": token id outside the vocabulary (found ", largest, ", expected 0 to ",
+         config.vocabulary - 1, "); tokenizer and model do not belong together");
+  }
+  const auto last = batch.positions.max().item<std::int64_t>();
+  if (config.family == "gpt2" && last >= config.max_positions) {
+    fail(config.where, ": sequence too long (found ", last + 1, " tokens, expected at most ",
+         config.max_positions, ", its learned positions); lower max_seq_length");
+  }
+}
+
 }  // namespace
 
 TextTensors to_tensors(const TextBatch& batch, at::Device device) {
@@ -135,6 +151,7 @@ at::Tensor Decoder::run_block(std::size_t layer, const at::Tensor& x, const Step
 
 at::Tensor Decoder::run(const TextTensors& batch, Step step, const at::Tensor& rows,
                         const Watch& watch) {
+  check_batch(batch, config_);
   at::Tensor x = embed(batch.ids, batch.positions);
   for (std::size_t layer = 0; layer < config_.windows.size(); ++layer) {
     if (watch) watch(x);
