@@ -7,6 +7,7 @@
 #include "commands/history.h"
 #include "commands/inspect.h"
 #include "commands/prepare.h"
+#include "commands/train.h"
 
 namespace lora {
 namespace {
@@ -30,6 +31,7 @@ constexpr Binding kBindings[] = {
     {"prepare", run_prepare},
     {"label", run_label},
     {"bench", run_bench},
+    {"train", run_train},
 };
 // clang-format on
 

@@ -94,9 +94,9 @@ Config recipe(const json& h) {
 }
 
 // A model with an adapter, and the run of one golden file.
-class Run {
+class GoldenRun {
  public:
-  Run(const Path& base, const Path& adapter, at::ScalarType dtype = at::kFloat)
+  GoldenRun(const Path& base, const Path& adapter, at::ScalarType dtype = at::kFloat)
       : folder_(std::filesystem::temp_directory_path() / join("lora_trajectory_", getpid())),
         model_(load_causal_lm(base, {.dtype = dtype})),
         layers_(layers_of(*model_)) {
@@ -104,9 +104,9 @@ class Run {
     const AdapterFile file = read_adapter(adapter);
     attach(file, match_adapter(file, shapes_of(layers_)), layers_);
   }
-  ~Run() { std::filesystem::remove_all(folder_); }
-  Run(const Run&) = delete;
-  Run& operator=(const Run&) = delete;
+  ~GoldenRun() { std::filesystem::remove_all(folder_); }
+  GoldenRun(const GoldenRun&) = delete;
+  GoldenRun& operator=(const GoldenRun&) = delete;
 
   // Starts from `prefix` + name of `tensors` ("init.").
   void start_from(const TensorMap& tensors, const std::string& prefix) {
@@ -203,7 +203,7 @@ TEST_P(GoldenTrajectory, TwentySteps) {
   const Path folder = test::golden() / "llm" / family;
   const json expected = read_json(folder / "train.json");
   const TensorMap tensors = read_tensors(folder / "train.safetensors");
-  Run run(folder / "model", folder / "lora");
+  GoldenRun run(folder / "model", folder / "lora");
   run.start_from(tensors, "init.");
   const TrainResult result = run.train(tensors, recipe(expected.at("hyperparameters")));
   EXPECT_EQ(result.steps, static_cast<std::int64_t>(expected["loss"].size()));
@@ -228,7 +228,7 @@ TEST(GoldenTrajectories, AdamWStateAfterTenSteps) {
   const Path folder = test::golden() / "llm" / "llama";
   const TensorMap tensors = read_tensors(folder / "train.safetensors");
   Config config = recipe(read_json(folder / "train.json").at("hyperparameters"));
-  Run run(folder / "model", folder / "lora");
+  GoldenRun run(folder / "model", folder / "lora");
   run.start_from(tensors, "init.");
   run.train(tensors, config);
   const TensorMap state = read_tensors(run.checkpoint(10) / "optimizer.safetensors");
@@ -251,7 +251,7 @@ TEST(GoldenTrajectories, LoraPlus) {
   const json expected = read_json(folder / "train_loraplus.json");
   const TensorMap data = read_tensors(folder / "train.safetensors");
   const TensorMap tensors = read_tensors(folder / "train_loraplus.safetensors");
-  Run run(folder / "model", folder / "lora");
+  GoldenRun run(folder / "model", folder / "lora");
   run.start_from(tensors, "init.");
   run.train(data, recipe(expected.at("hyperparameters")));
   compare_steps(run.metrics(), expected, "llama-loraplus");
@@ -262,7 +262,7 @@ TEST(GoldenTrajectories, Bfloat16) {
   const Path folder = test::golden() / "llm" / "llama";
   const json expected = read_json(folder / "train_bf16_autocast.json");
   const TensorMap tensors = read_tensors(folder / "train.safetensors");
-  Run run(folder / "model", folder / "lora", at::kBFloat16);
+  GoldenRun run(folder / "model", folder / "lora", at::kBFloat16);
   run.start_from(tensors, "init.");
   run.train(tensors, recipe(expected.at("hyperparameters")));
   const std::vector<json> rows = read_metrics(run.metrics());
@@ -282,7 +282,7 @@ double mean_loss(CausalLM& model, const TensorMap& tensors, const std::string& s
   return loss.sum.item<double>() / loss.count;
 }
 
-void compare_validation(Run& run, const std::string& version) {
+void compare_validation(GoldenRun& run, const std::string& version) {
   const Path folder = test::golden() / "llm" / "warmstart";
   const json expected = read_json(folder / "validation.json");
   const TensorMap tensors = read_tensors(folder / "validation.safetensors");
@@ -297,7 +297,7 @@ TEST(GoldenWarmStart, FirstPhase) {
   const Path folder = test::golden() / "llm" / "warmstart";
   const json expected = read_json(folder / "phase1.json");
   const TensorMap tensors = read_tensors(folder / "phase1.safetensors");
-  Run run(folder.parent_path() / "llama" / "model", folder / "v1");
+  GoldenRun run(folder.parent_path() / "llama" / "model", folder / "v1");
   compare_validation(run, "v1");
   run.start_from(tensors, "init.");
   run.train(tensors, recipe(expected.at("hyperparameters")));
@@ -310,7 +310,7 @@ TEST(GoldenWarmStart, SecondPhaseContinuesTheFirst) {
   const Path folder = test::golden() / "llm" / "warmstart";
   const json expected = read_json(folder / "phase2.json");
   const TensorMap tensors = read_tensors(folder / "phase2.safetensors");
-  Run run(folder.parent_path() / "llama" / "model", folder / "v1");
+  GoldenRun run(folder.parent_path() / "llama" / "model", folder / "v1");
   run.train(tensors, recipe(expected.at("hyperparameters")));
   compare_steps(run.metrics(), expected, "warmstart-phase2");
   compare_weights(run.weights(), tensors, "final.", "warmstart-phase2");
@@ -322,7 +322,7 @@ TEST(GoldenWarmStart, AGrownAdapterTrainsOn) {
   const json expected = read_json(folder / "grow.json").at("continued_training");
   const TensorMap data = read_tensors(folder / "phase2.safetensors");
   const TensorMap tensors = read_tensors(folder / "grow.safetensors");
-  Run run(folder.parent_path() / "llama" / "model", folder / "grown_r8");
+  GoldenRun run(folder.parent_path() / "llama" / "model", folder / "grown_r8");
   run.train(data, recipe(expected.at("hyperparameters")));
   compare_steps(run.metrics(), expected, "warmstart-grow");
   compare_weights(run.weights(), tensors, "final.", "warmstart-grow");
@@ -336,7 +336,7 @@ TEST(GoldenResume, EqualsTheUninterruptedRunBitForBit) {
   config.save_steps = 0;
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const auto fresh = [&] {
-      auto run = std::make_unique<Run>(folder / "model", folder / "lora", dtype);
+      auto run = std::make_unique<GoldenRun>(folder / "model", folder / "lora", dtype);
       run->start_from(tensors, "init.");
       run->set_dropout(0.2);
       return run;
@@ -348,6 +348,7 @@ TEST(GoldenResume, EqualsTheUninterruptedRunBitForBit) {
     for (const std::int64_t stop : {2, 11, 27, 38}) {
       auto run = fresh();
       EXPECT_TRUE(run->train(tensors, config, false, stop).interrupted);
+      run->start_from(tensors, "init.");  // what follows must come from the checkpoint
       run->train(tensors, config, true);
       for (const auto& [name, tensor] : run->weights()) {
         EXPECT_TRUE(at::equal(tensor, expected.at(name))) << name << " stopped at " << stop;

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/parent.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "io/adapters/match.h"
+#include "nn/new_adapter.h"
+#include "versions/verify.h"
+
+namespace lora {
+namespace {
+
+// Relative difference of the probe loss; bfloat16 against float32 rounds differently.
+constexpr double kProbeTolerance = 1e-4, kMixedTolerance = 2e-2;
+
+template <typename Value>
+Value most_frequent(const std::map<std::string, Value>& values) {
+  std::map<Value, int> counts;
+  for (const auto& [name, value] : values) ++counts[value];
+  return std::max_element(counts.begin(), counts.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+std::vector<std::string> last_parts(const AdapterFile& adapter) {
+  std::set<std::string> names;
+  for (const AdapterModule& module : adapter.modules) {
+    const std::vector<std::string> parts = split(module.path, '.');
+    const bool number = parts.back().find_first_not_of("0123456789") == std::string::npos;
+    names.insert(number && parts.size() > 1 ? parts[parts.size() - 2] + "." + parts.back()
+                                            : parts.back());
+  }
+  return {names.begin(), names.end()};
+}
+
+// A wider adapter that computes the same.
+void grow(AdapterModule& module, const AdapterSize& size, at::Generator& random) {
+  const std::int64_t more = size.rank - module.rank();
+  if (more <= 0) return;
+  std::vector<std::int64_t> rows = module.a.sizes().vec(), columns = module.b.sizes().vec();
+  const double bound = 1 / std::sqrt(static_cast<double>(module.a[0].numel()));
+  rows[0] = more;
+  columns[1] = more;
+  const at::Tensor new_rows = at::empty(rows, at::kFloat).uniform_(-bound, bound, random);
+  module.a = at::cat({module.a.to(at::kFloat), new_rows}, 0);
+  // The new alpha / rank may differ from the old scale: B carries the difference.
+  module.b = at::cat(
+      {module.b.to(at::kFloat) * (module.scale / size.scale), at::zeros(columns, at::kFloat)}, 1);
+  module.alpha = size.alpha;
+  module.scale = size.scale;
+}
+
+}  // namespace
+
+std::optional<ParentVersion> find_parent(const Config& config) {
+  if (!is_warm_start(config)) return {};
+  ParentVersion parent;
+  parent.located = locate_version(config.init_lora_weights, output_root(config));
+  // A version's folder also tells alpha and targets (adapter_config.json).
+  parent.adapter =
+      read_adapter(parent.located.folder.empty() ? parent.located.weights : parent.located.folder);
+  parent.weights =
+      parent.located.version ? parent.located.version->weights : weights_record(parent.adapter);
+  return parent;
+}
+
+WeightsRecord weights_record(const AdapterFile& adapter) {
+  WeightsRecord record;
+  record.dropout = adapter.dropout;
+  record.rslora = adapter.use_rslora;
+  record.dora = adapter.use_dora;
+  record.targets = adapter.target_modules.empty() ? last_parts(adapter) : adapter.target_modules;
+  for (const AdapterModule& module : adapter.modules) {
+    record.ranks[module.path] = module.rank();
+    record.alphas[module.path] = module.alpha;
+    record.dtype = dtype_name(dtype_of(module.a));
+  }
+  record.rank = most_frequent(record.ranks);
+  record.alpha = most_frequent(record.alphas);
+  for (const auto& [name, rank] : record.ranks) {
+    if (rank != record.rank) record.rank_pattern[name] = rank;
+  }
+  for (const auto& [name, alpha] : record.alphas) {
+    if (alpha != record.alpha) record.alpha_pattern[name] = alpha;
+  }
+  return record;
+}
+
+ParentFacts parent_facts(const ParentVersion& parent) {
+  ParentFacts facts{.name = parent.located.name,
+                    .weights = parent.located.weights,
+                    .manifest = parent.located.version,
+                    .rslora = parent.adapter.use_rslora,
+                    .dora = parent.adapter.use_dora};
+  if (parent.located.version) facts.problems = verify_version(parent.located.folder).problems;
+  for (const AdapterModule& module : parent.adapter.modules) {
+    ModuleFacts& one = facts.modules[module.path];
+    one.rank = module.rank();
+    if (module.alpha_known) one.alpha = module.alpha;
+    one.finite =
+        at::isfinite(module.a).all().item<bool>() && at::isfinite(module.b).all().item<bool>();
+    one.zero = !module.b.any().item<bool>();
+  }
+  return facts;
+}
+
+std::string attach_parent(const Config& config, const ParentVersion& parent,
+                          const std::vector<NamedLayer>& layers,
+                          const std::vector<NamedLayer>& targets) {
+  AdapterFile adapter = parent.adapter;
+  if (config.rank_policy == "grow") {
+    at::Generator random = at::detail::createCPUGenerator(static_cast<std::uint64_t>(config.seed));
+    for (AdapterModule& module : adapter.modules) {
+      grow(module, adapter_size(config, module.path), random);
+    }
+  }
+  std::set<std::string> wanted;
+  for (const NamedLayer& target : targets) wanted.insert(target.name);
+  std::vector<LayerShape> shapes = shapes_of(layers);
+  for (LayerShape& shape : shapes) shape.expected = wanted.contains(shape.name);
+  const AdapterMatch match = match_adapter(adapter, shapes);
+  require_complete(match, adapter, shapes);
+  attach(adapter, match, layers);
+  for (const NamedLayer& layer : layers) {
+    if (layer.layer->adapter) layer.layer->adapter->dropout = config.lora_dropout.value_or(0);
+  }
+  return summary(match, adapter) + ", parent " + parent.located.name;
+}
+
+std::string check_probe(const ParentVersion& parent, const Precision& precision, TrainTask& task) {
+  const Path file = parent.located.folder / "probe.json";
+  if (!parent.located.version || !std::filesystem::exists(file)) {
+    return "parent " + parent.located.name + " has no probe; its loss cannot be compared";
+  }
+  const auto stored = nlohmann::json::parse(read_file(file));
+  const double expected = stored.at("loss").get<double>();
+  const std::string dtype = at::toString(precision.dtype);
+  const double allowed = stored.at("dtype") == dtype ? kProbeTolerance : kMixedTolerance;
+  const double found = task.probe(stored.dump()).loss;
+  if (!(std::abs(found - expected) <= allowed * std::max(std::abs(expected), 1.0))) {
+    fail_integrity(file.string(), ": the loaded adapter does not reproduce ", parent.located.name,
+                   " (found probe loss ", found, ", expected ", expected,
+                   "); another base model or tokenizer, or a damaged adapter: compare with `lora "
+                   "verify ",
+                   parent.located.name, "`");
+  }
+  return fmt::format("probe: loss {:.6f}, {} recorded {:.6f}: the parent is reproduced", found,
+                     parent.located.name, expected);
+}
+
+}  // namespace lora

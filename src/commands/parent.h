@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// The version that a run continues from: found, read, compared with the run, put into the model.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "commands/train_task.h"
+
+namespace lora {
+
+// Reads the adapter that init_lora_weights names; nothing for a run without a parent.
+std::optional<ParentVersion> find_parent(const Config& config);
+
+// What version.json records of an adapter; hashes and file name are left to publish().
+WeightsRecord weights_record(const AdapterFile& adapter);
+
+ParentFacts parent_facts(const ParentVersion& parent);
+
+// Puts the parent's adapter into the target layers. Every tensor must find a place and every
+// target layer a tensor. With rank_policy: grow a smaller parent is widened first: new random rows
+// of A, zero columns of B, the same scale, so that it computes the same.
+// Returns "64 of 64 modules (128 tensors), rank 8, scale 2, parent support_v1".
+std::string attach_parent(const Config& config, const ParentVersion& parent,
+                          const std::vector<NamedLayer>& layers,
+                          const std::vector<NamedLayer>& targets);
+
+// The loss on the parent's probe must be the one that was recorded. Returns a line for the log;
+// throws Error where it is not.
+std::string check_probe(const ParentVersion& parent, const Precision& precision, TrainTask& task);
+
+}  // namespace lora
