@@ -70,11 +70,11 @@ std::optional<ParentVersion> find_parent(const Config& config) {
   parent.adapter =
       read_adapter(parent.located.folder.empty() ? parent.located.weights : parent.located.folder);
   parent.weights =
-      parent.located.version ? parent.located.version->weights : weights_record(parent.adapter);
+      parent.located.version ? parent.located.version->weights : record_of_adapter(parent.adapter);
   return parent;
 }
 
-WeightsRecord weights_record(const AdapterFile& adapter) {
+WeightsRecord record_of_adapter(const AdapterFile& adapter) {
   WeightsRecord record;
   record.dropout = adapter.dropout;
   record.rslora = adapter.use_rslora;

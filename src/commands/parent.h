@@ -14,7 +14,7 @@ namespace lora {
 std::optional<ParentVersion> find_parent(const Config& config);
 
 // What version.json records of an adapter; hashes and file name are left to publish().
-WeightsRecord weights_record(const AdapterFile& adapter);
+WeightsRecord record_of_adapter(const AdapterFile& adapter);
 
 ParentFacts parent_facts(const ParentVersion& parent);
 

@@ -113,7 +113,7 @@ Version publish_run(FinishedRun run) {
   version.name = (folder / "").parent_path().filename().string();
   version.task_type = run.config.task_type;
   version.run = run_of(run);
-  version.weights = weights_record(adapter);
+  version.weights = record_of_adapter(adapter);
   version.weights.file = kWeightsName;
   version.weights.targets = run.config.target_modules;
   version.weights.rank = run.config.lora_rank.value();
