@@ -22,6 +22,7 @@ struct BenchRow {
 
 constexpr BenchRow kKinds[] = {
     {"text", bench_text},
+    {"image", bench_image},
 };
 
 #if defined(NDEBUG) && defined(__OPTIMIZE__)
@@ -45,7 +46,8 @@ std::string processor() {
 
 int run_bench(const Arguments& arguments) {
   if (arguments.empty())
-    fail_usage("lora bench: what to measure is missing; type `lora bench text`");
+    fail_usage(
+        "lora bench: what to measure is missing; type `lora bench text` or `lora bench image`");
   const Arguments rest(arguments.begin() + 1, arguments.end());
   return row_of(std::span<const BenchRow>(kKinds), "lora bench", arguments[0]).run(rest);
 }

@@ -12,6 +12,7 @@ namespace lora {
 
 int run_bench(const Arguments& arguments);  // the first word names the kind
 int bench_text(const Arguments& arguments);
+int bench_image(const Arguments& arguments);
 
 // Seconds of timed steps -> {"step_s" (median), "best_s", "steps"}.
 nlohmann::json step_times(std::vector<double> seconds);

@@ -38,7 +38,10 @@ constexpr CommandRow kCommands[] = {
     {"bench",
      "lora bench text [--preset llama-15m|llama-110m|llama-1b|llama-7b] [--batch B] [--length T]\n"
      "    [--labelled F] [--targets q_proj,v_proj|all-linear] [--dtype bf16|f32] [--steps N]\n"
-     "    [--threads N] [--checkpointing] [--plain] [--json]",
+     "    [--threads N] [--checkpointing] [--plain] [--json]\n"
+     "lora bench image [--preset sd15|sd21|sdxl] [--resolution N] [--batch B]\n"
+     "    [--targets to_q,to_k,to_v,to_out.0|all-linear] [--dtype bf16|f32] [--steps N]\n"
+     "    [--threads N] [--checkpointing] [--json]",
      "real training steps of a random model of a known size: how fast is this machine?"},
     {"help", "lora help [VERB | config [KEY | --markdown]]",
      "this list, one command, or every configuration key"},
