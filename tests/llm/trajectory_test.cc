@@ -215,7 +215,7 @@ TEST_P(GoldenTrajectory, TwentySteps) {
   compare_weights(run.weights(), tensors, "final.", family);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, GoldenTrajectory,
+INSTANTIATE_TEST_SUITE_P(Golden, GoldenTrajectory,
                          testing::Values("llama", "llama-tied", "mistral", "qwen2", "qwen3",
                                          "gemma2", "gpt2"),
                          [](const auto& at) {
