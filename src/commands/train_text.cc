@@ -133,7 +133,8 @@ class TextRun final : public TrainTask {
       samples.assign(from.samples.begin(),
                      from.samples.begin() + static_cast<std::ptrdiff_t>(count));
     } else {
-      for (const auto& row : nlohmann::json::parse(json).at("samples")) {
+      const auto stored = nlohmann::json::parse(json);
+      for (const auto& row : stored.at("samples")) {
         samples.push_back({row.at("ids").get<std::vector<std::int64_t>>(),
                            row.at("labels").get<std::vector<std::int64_t>>()});
       }
