@@ -12,6 +12,7 @@
 #include "commands/cli.h"
 #include "config/config.h"
 #include "data/prepare_images.h"
+#include "models/blip.h"
 
 namespace lora {
 namespace {
@@ -90,8 +91,9 @@ PrepareArguments parse(const std::string& verb, const Arguments& arguments) {
   a.images.metadata = a.metadata;
   a.images.background = colour_of(a.background);
   if (a.caption != "auto") {
-    fail_usage("--caption ", a.caption, ": captioning models are not available yet in this ",
-               "version (found a path, expected auto)");
+    const std::shared_ptr<const Blip> model = Blip::load(a.caption);
+    a.images.captioner = [model](const Image& image) { return model->caption(image); };
+    a.images.captioner_name = sha256_file(Path(a.caption) / "config.json") + a.caption;
   }
   return a;
 }

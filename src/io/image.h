@@ -47,6 +47,8 @@ DecodedImage read_image(const Path& path, const ImageOptions& options = {});
 
 // Pillow's LANCZOS in 8 bits with clipping between its two passes (columns first): same bytes.
 Image resize_lanczos(const Image& image, int width, int height);
+// Pillow's BICUBIC, the same way (captioning models see pictures through it).
+Image resize_bicubic(const Image& image, int width, int height);
 // Exact average over the covered area, rounded half to even (OpenCV's INTER_AREA when shrinking).
 Image resize_area(const Image& image, int width, int height);
 // kohya's choice: area where both sides shrink, else Lanczos; the picture itself where it fits.

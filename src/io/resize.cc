@@ -19,16 +19,31 @@ double lanczos3(double x) {
   return 3 * std::sin(p) * std::sin(p / 3) / (p * p);
 }
 
+// Pillow's BICUBIC: a = -0.5.
+double cubic(double x) {
+  const double a = -0.5;
+  x = std::abs(x);
+  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+  return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+}
+
+struct Filter {
+  double (*weight)(double);
+  double support;
+};
+constexpr Filter kLanczos = {lanczos3, 3};
+constexpr Filter kBicubic = {cubic, 2};
+
 // For one output position: first input position and the weights from there.
 struct Taps {
   int first = 0;
   std::vector<std::int64_t> weights;
 };
 
-std::vector<Taps> lanczos_taps(int from, int to) {
+std::vector<Taps> filter_taps(const Filter& filter, int from, int to) {
   const double scale = static_cast<double>(from) / to;
   const double stretch = std::max(scale, 1.0);
-  const double support = 3 * stretch;
+  const double support = filter.support * stretch;
   std::vector<Taps> all(static_cast<std::size_t>(to));
   for (int i = 0; i < to; ++i) {
     const double centre = (i + 0.5) * scale;
@@ -37,7 +52,7 @@ std::vector<Taps> lanczos_taps(int from, int to) {
     std::vector<double> exact;
     double sum = 0;
     for (int x = first; x < last; ++x) {
-      exact.push_back(lanczos3((x - centre + 0.5) / stretch));
+      exact.push_back(filter.weight((x - centre + 0.5) / stretch));
       sum += exact.back();
     }
     Taps& taps = all[static_cast<std::size_t>(i)];
@@ -55,8 +70,8 @@ std::uint8_t clip8(std::int64_t value) {
 }
 
 // One pass over columns (along x).
-Image lanczos_x(const Image& image, int width) {
-  const auto taps = lanczos_taps(image.width, width);
+Image filter_x(const Filter& filter, const Image& image, int width) {
+  const auto taps = filter_taps(filter, image.width, width);
   Image out{width, image.height,
             std::vector<std::uint8_t>(static_cast<std::size_t>(width) * image.height * 3)};
   for (int y = 0; y < image.height; ++y) {
@@ -74,8 +89,8 @@ Image lanczos_x(const Image& image, int width) {
 }
 
 // One pass over rows (along y).
-Image lanczos_y(const Image& image, int height) {
-  const auto taps = lanczos_taps(image.height, height);
+Image filter_y(const Filter& filter, const Image& image, int height) {
+  const auto taps = filter_taps(filter, image.height, height);
   const int row = image.width * 3;
   Image out{image.width, height, std::vector<std::uint8_t>(static_cast<std::size_t>(row) * height)};
   for (int y = 0; y < height; ++y) {
@@ -88,6 +103,16 @@ Image lanczos_y(const Image& image, int height) {
     }
   }
   return out;
+}
+
+void check_size(int width, int height) {
+  if (width < 1 || height < 1) fail("resize: size ", width, "x", height, ", expected at least 1x1");
+}
+
+Image resize_filter(const Filter& filter, const Image& image, int width, int height) {
+  check_size(width, height);
+  const Image wide = width == image.width ? image : filter_x(filter, image, width);
+  return height == image.height ? wide : filter_y(filter, wide, height);
 }
 
 // Share of each input position in one output position: weights sum to 1.
@@ -115,13 +140,15 @@ std::vector<AreaTaps> area_taps(int from, int to) {
 }  // namespace
 
 Image resize_lanczos(const Image& image, int width, int height) {
-  if (width < 1 || height < 1) fail("resize: size ", width, "x", height, ", expected at least 1x1");
-  const Image wide = width == image.width ? image : lanczos_x(image, width);
-  return height == image.height ? wide : lanczos_y(wide, height);
+  return resize_filter(kLanczos, image, width, height);
+}
+
+Image resize_bicubic(const Image& image, int width, int height) {
+  return resize_filter(kBicubic, image, width, height);
 }
 
 Image resize_area(const Image& image, int width, int height) {
-  if (width < 1 || height < 1) fail("resize: size ", width, "x", height, ", expected at least 1x1");
+  check_size(width, height);
   const auto columns = area_taps(image.width, width);
   const auto rows = area_taps(image.height, height);
   Image out{width, height, std::vector<std::uint8_t>(static_cast<std::size_t>(width) * height * 3)};

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/blip.h"
+
+#include <ATen/ATen.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "data/word_pieces.h"
+#include "io/tensors.h"
+#include "nn/layer.h"
+
+namespace lora {
+namespace {
+
+using Json = nlohmann::json;
+
+struct Norm {
+  at::Tensor weight, bias;
+  double eps = 1e-5;
+  at::Tensor operator()(const at::Tensor& x) const {
+    return at::layer_norm(x, {x.size(-1)}, weight, bias, eps);
+  }
+};
+
+// Reads layers of one model by their names.
+struct Reader {
+  Weights& weights;
+
+  at::Tensor tensor(const std::string& name) const { return weights.take(name).to(at::kFloat); }
+  Layer linear(const std::string& name) const {
+    return {.weight = tensor(name + ".weight"), .bias = tensor(name + ".bias")};
+  }
+  Norm norm(const std::string& name, double eps) const {
+    return {tensor(name + ".weight"), tensor(name + ".bias"), eps};
+  }
+};
+
+// q [B, T, D], k and v [B, S, D] -> [B, T, D]
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
+                  bool causal) {
+  const auto split = [&](const at::Tensor& x) {
+    return x.view({x.size(0), x.size(1), heads, -1}).transpose(1, 2);
+  };
+  const double scale = 1 / std::sqrt(static_cast<double>(q.size(2) / heads));
+  at::Tensor scores = at::matmul(split(q), split(k).transpose(2, 3)) * scale;
+  if (causal) {
+    const at::Tensor later = at::ones({q.size(1), k.size(1)}, at::kBool).triu(1);
+    scores = scores.masked_fill(later, -INFINITY);
+  }
+  return at::matmul(at::softmax(scores, -1), split(v)).transpose(1, 2).flatten(2);
+}
+
+struct VisionLayer {
+  Norm norm1, norm2;
+  Layer qkv, projection, fc1, fc2;
+};
+
+struct Attention {
+  Layer query, key, value, dense;
+  Norm norm;
+
+  // Post-norm: norm(x + dense(attention(x, context))).
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& context, std::int64_t heads,
+                        bool causal) const {
+    const at::Tensor y =
+        attend(query.forward(x), key.forward(context), value.forward(context), heads, causal);
+    return norm(x + dense.forward(y));
+  }
+};
+
+struct TextLayer {
+  Attention self, cross;
+  Layer intermediate, output;
+  Norm norm;
+};
+
+Attention read_attention(const Reader& in, const std::string& name, double eps) {
+  return {in.linear(name + ".self.query"), in.linear(name + ".self.key"),
+          in.linear(name + ".self.value"), in.linear(name + ".output.dense"),
+          in.norm(name + ".output.LayerNorm", eps)};
+}
+
+class BlipModel : public Blip {
+ public:
+  BlipModel(const Path& folder, const Json& config);
+
+  at::Tensor pixels(const Image& image) const override;
+  at::Tensor encode(const at::Tensor& pixels) const override;
+  at::Tensor decode(const at::Tensor& ids, const at::Tensor& states) const override;
+  Sequence caption_ids(const at::Tensor& pixels, SearchOptions options) const override;
+  std::string caption(const Image& image) const override;
+
+ private:
+  void read_vision(const Reader& in, const Json& config);
+  void read_text(const Reader& in, const Json& config);
+  void read_preprocessor(const Path& path);
+
+  std::int64_t vision_heads_ = 0, text_heads_ = 0, image_size_ = 0, bos_ = 0, end_ = 0;
+  std::array<double, 3> mean_ = {0.48145466, 0.4578275, 0.40821073};  // CLIP's
+  std::array<double, 3> deviation_ = {0.26862954, 0.26130258, 0.27577711};
+  at::Tensor class_embedding_, vision_positions_, word_embeddings_, text_positions_, head_bias_;
+  Layer patches_, transform_;
+  Norm post_norm_, embedding_norm_, transform_norm_;
+  std::vector<VisionLayer> vision_;
+  std::vector<TextLayer> text_;
+  WordPieces words_;
+};
+
+BlipModel::BlipModel(const Path& folder, const Json& config) : words_(WordPieces::load(folder)) {
+  Weights weights = Weights::open(folder);
+  const Reader in{weights};
+  read_vision(in, config.at("vision_config"));
+  read_text(in, config.at("text_config"));
+  read_preprocessor(folder / "preprocessor_config.json");
+}
+
+void BlipModel::read_vision(const Reader& in, const Json& config) {
+  vision_heads_ = config.value("num_attention_heads", 12);
+  image_size_ = config.value("image_size", 384);
+  const double eps = config.value("layer_norm_eps", 1e-5);
+  const std::string name = "vision_model.";
+  class_embedding_ = in.tensor(name + "embeddings.class_embedding");
+  vision_positions_ = in.tensor(name + "embeddings.position_embedding");
+  patches_ = in.linear(name + "embeddings.patch_embedding");
+  patches_.is_conv = true;
+  patches_.stride = patches_.weight.size(2);
+  const std::int64_t count = config.value("num_hidden_layers", 12);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::string layer = join(name, "encoder.layers.", i, ".");
+    vision_.push_back({in.norm(layer + "layer_norm1", eps), in.norm(layer + "layer_norm2", eps),
+                       in.linear(layer + "self_attn.qkv"),
+                       in.linear(layer + "self_attn.projection"), in.linear(layer + "mlp.fc1"),
+                       in.linear(layer + "mlp.fc2")});
+  }
+  post_norm_ = in.norm(name + "post_layernorm", eps);
+}
+
+void BlipModel::read_text(const Reader& in, const Json& config) {
+  text_heads_ = config.value("num_attention_heads", 8);
+  bos_ = config.value("bos_token_id", 30522);
+  end_ = config.value("sep_token_id", 102);
+  const double eps = config.value("layer_norm_eps", 1e-12);
+  const std::string bert = "text_decoder.bert.", head = "text_decoder.cls.predictions.";
+  word_embeddings_ = in.tensor(bert + "embeddings.word_embeddings.weight");
+  text_positions_ = in.tensor(bert + "embeddings.position_embeddings.weight");
+  embedding_norm_ = in.norm(bert + "embeddings.LayerNorm", eps);
+  const std::int64_t count = config.value("num_hidden_layers", 12);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::string layer = join(bert, "encoder.layer.", i, ".");
+    text_.push_back({read_attention(in, layer + "attention", eps),
+                     read_attention(in, layer + "crossattention", eps),
+                     in.linear(layer + "intermediate.dense"), in.linear(layer + "output.dense"),
+                     in.norm(layer + "output.LayerNorm", eps)});
+  }
+  transform_ = in.linear(head + "transform.dense");
+  transform_norm_ = in.norm(head + "transform.LayerNorm", eps);
+  head_bias_ = in.tensor(head + "bias");  // the head's weight is tied to the word embeddings
+}
+
+void BlipModel::read_preprocessor(const Path& path) {
+  if (!std::filesystem::exists(path)) return;
+  const Json json = Json::parse(read_file(path), nullptr, false);
+  if (!json.is_object()) fail(path.string(), ": not a JSON object; damaged file?");
+  mean_ = json.value("image_mean", mean_);
+  deviation_ = json.value("image_std", deviation_);
+}
+
+at::Tensor BlipModel::pixels(const Image& image) const {
+  const int side = static_cast<int>(image_size_);
+  const Image scaled = resize_bicubic(image, side, side);
+  at::Tensor out = at::empty({1, 3, side, side}, at::kFloat);
+  float* data = out.data_ptr<float>();
+  for (std::size_t c = 0; c < 3; ++c) {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(side) * side; ++i) {
+      *data++ = static_cast<float>((scaled.rgb[i * 3 + c] / 255.0 - mean_[c]) / deviation_[c]);
+    }
+  }
+  return out;
+}
+
+at::Tensor BlipModel::encode(const at::Tensor& pixels) const {
+  const at::Tensor patches = patches_.forward(pixels).flatten(2).transpose(1, 2);
+  const at::Tensor first = class_embedding_.expand({pixels.size(0), 1, -1});
+  at::Tensor x = at::cat({first, patches}, 1);
+  x = x + vision_positions_.slice(1, 0, x.size(1));
+  for (const VisionLayer& layer : vision_) {
+    const auto qkv = layer.qkv.forward(layer.norm1(x)).chunk(3, -1);
+    x = x + layer.projection.forward(attend(qkv[0], qkv[1], qkv[2], vision_heads_, false));
+    x = x + layer.fc2.forward(at::gelu(layer.fc1.forward(layer.norm2(x))));
+  }
+  return post_norm_(x);
+}
+
+at::Tensor BlipModel::decode(const at::Tensor& ids, const at::Tensor& states) const {
+  at::Tensor x = at::embedding(word_embeddings_, ids) + text_positions_.slice(0, 0, ids.size(1));
+  x = embedding_norm_(x);
+  for (const TextLayer& layer : text_) {
+    x = layer.self(x, x, text_heads_, true);
+    x = layer.cross(x, states, text_heads_, false);
+    x = layer.norm(x + layer.output.forward(at::gelu(layer.intermediate.forward(x))));
+  }
+  x = transform_norm_(at::gelu(transform_.forward(x)));
+  return at::linear(x, word_embeddings_, head_bias_);
+}
+
+Sequence BlipModel::caption_ids(const at::Tensor& pixels, SearchOptions options) const {
+  options.end = end_;
+  const at::Tensor states = encode(pixels);
+  const NextLogits next = [&](const std::vector<Sequence>& sequences) {
+    std::vector<at::Tensor> rows;
+    for (const Sequence& ids : sequences) rows.push_back(at::tensor(ids));
+    const at::Tensor ids = at::stack(rows);
+    return decode(ids, states.expand({ids.size(0), -1, -1})).select(1, -1);
+  };
+  return search(next, {bos_}, options);
+}
+
+std::string BlipModel::caption(const Image& image) const {
+  const at::NoGradGuard no_grad;
+  const Sequence ids = caption_ids(pixels(image), {.beams = 3, .min_length = 5, .max_length = 30});
+  const auto last = ids.back() == end_ ? ids.end() - 1 : ids.end();
+  return words_.text({ids.begin() + 1, last});
+}
+
+}  // namespace
+
+std::unique_ptr<Blip> Blip::load(const Path& folder) {
+  const Path path = folder / "config.json";
+  if (!std::filesystem::exists(path)) {
+    fail(folder.string(),
+         ": no config.json; a captioning model is a BLIP folder in the Hugging "
+         "Face layout");
+  }
+  const Json config = Json::parse(read_file(path), nullptr, false);
+  if (!config.is_object()) fail(path.string(), ": not a JSON object; damaged file?");
+  const std::string type = config.value("model_type", "");
+  if (type != "blip" || !config.contains("text_config") || !config.contains("vision_config")) {
+    fail(path.string(), ": model_type '", type, "', expected blip (BlipForConditionalGeneration)");
+  }
+  return std::make_unique<BlipModel>(folder, config);
+}
+
+}  // namespace lora
