@@ -20,6 +20,17 @@ constexpr CommandRow kCommands[] = {
     {"label",
      "lora label --input DIR --output metadata.csv [--model DIR] [--trigger WORD] [--json]",
      "captions only: metadata.csv for a folder of pictures"},
+    {"generate",
+     "lora generate --base DIR|FILE [--version V[:WEIGHT] ...] --prompt TEXT [--json]\n"
+     "  text:   [--system TEXT] [--template NAME] [--raw] [--max-tokens N] [--temperature T]\n"
+     "          [--top-k N] [--top-p P] [--repetition-penalty R] [--seed N] [--dtype f32|bf16]\n"
+     "  images: --output FILE.png [--negative TEXT] [--steps N] [--guidance G] [--sampler NAME]\n"
+     "          [--seed N] [--size WxH] [--count N]",
+     "text or pictures from a prompt; several versions side by side ('base' = no adapter)"},
+    {"eval",
+     "lora eval --base DIR [--version V ...] --data FILE [--data FILE ...] [--template NAME]\n"
+     "    [--exact-match] [--max-seq-length N] [--dtype f32|bf16] [--json]",
+     "loss, perplexity and exact match of versions on data files"},
     {"export",
      "lora export --version V --format peft|gguf|diffusers|kohya --output PATH [--base DIR]\n"
      "    [--root DIR]",

@@ -3,7 +3,9 @@
 #include "base/table.h"
 #include "commands/bench.h"
 #include "commands/commands.h"
+#include "commands/eval.h"
 #include "commands/export.h"
+#include "commands/generate.h"
 #include "commands/history.h"
 #include "commands/inspect.h"
 #include "commands/prepare.h"
@@ -32,6 +34,8 @@ constexpr Binding kBindings[] = {
     {"label", run_label},
     {"bench", run_bench},
     {"train", run_train},
+    {"generate", run_generate},
+    {"eval", run_eval},
 };
 // clang-format on
 

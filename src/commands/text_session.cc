@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "train/adapter_parameters.h"
 #include "train/precision.h"
 #include "train/threads.h"
 

@@ -55,8 +55,7 @@ struct Prepared {
 };
 
 std::unique_ptr<TrainTask> make_task(const TaskSetup& setup) {
-  if (!is_image_task(setup.config)) return make_text_task(setup);
-  fail_usage("task_type: text-to-image is not in this build of lora train; use text-generation");
+  return is_image_task(setup.config) ? make_image_task(setup) : make_text_task(setup);
 }
 
 std::int64_t trainable_numbers(const std::vector<NamedLayer>& targets, const Config& config) {

@@ -63,5 +63,6 @@ struct TaskSetup {
 };
 
 std::unique_ptr<TrainTask> make_text_task(const TaskSetup& setup);
+std::unique_ptr<TrainTask> make_image_task(const TaskSetup& setup);
 
 }  // namespace lora

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/image_source.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace lora {
+namespace {
+
+std::vector<ImageEntry> entries(std::size_t count, Size bucket = {64, 64}) {
+  std::vector<ImageEntry> list;
+  for (std::size_t i = 0; i < count; ++i) list.push_back({"a, b, c", bucket, 1});
+  return list;
+}
+
+std::string text(const std::vector<ImageItem>& items) {
+  std::string out;
+  for (const ImageItem& item : items) {
+    out += join(static_cast<int>(item.role), ":", item.index, item.flipped ? "f" : "", "|",
+                item.caption, " ");
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST(ImageSource, EveryPictureOnceAnEpochAndHalfReplay) {
+  ImageSource source(entries(30), entries(50), {}, {.batch_size = 8, .replay = 0.5});
+  EXPECT_EQ(source.batches_per_epoch(), 8);  // 60 of batches of 8
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    std::map<std::size_t, int> fresh, old;
+    for (int b = 0; b < 8; ++b) {
+      const auto items = source.next();
+      int news = 0;
+      for (const ImageItem& item : items) {
+        const bool is_new = item.role == ImageRole::fresh;
+        news += is_new;
+        ++(is_new ? fresh : old)[item.index];
+      }
+      EXPECT_EQ(news * 2, static_cast<int>(items.size()));
+    }
+    EXPECT_EQ(fresh.size(), 30U);
+    EXPECT_EQ(old.size(), 30U);
+  }
+}
+
+TEST(ImageSource, BucketsAreNeverMixed) {
+  std::vector<ImageEntry> mixed = entries(5);
+  for (const ImageEntry& entry : entries(4, {64, 96})) mixed.push_back(entry);
+  ImageSource source(mixed, {}, {}, {.batch_size = 3});
+  EXPECT_EQ(source.batches_per_epoch(), 4);
+  for (int b = 0; b < 8; ++b) {
+    const auto items = source.next();
+    for (const ImageItem& item : items) {
+      EXPECT_EQ(item.index < 5, items.front().index < 5);
+    }
+  }
+}
+
+TEST(ImageSource, GoesOnExactlyWhereItWasSaved) {
+  const ImageSourceOptions options{.batch_size = 4,
+                                   .flip = true,
+                                   .replay = 0.3,
+                                   .caption_dropout = 0.2,
+                                   .caption_shuffle = true,
+                                   .keep_tokens = 1};
+  ImageSource source(entries(11), entries(7), entries(3), options);
+  for (int stop = 0; stop < 12; ++stop) {
+    ImageSource other(entries(11), entries(7), entries(3), options);
+    other.restore(source.state());
+    ImageSource copy = source;
+    for (int b = 0; b < 9; ++b) EXPECT_EQ(text(other.next()), text(copy.next()));
+    source.next();
+  }
+}
+
+TEST(ImageSource, CaptionAugmentation) {
+  const ImageSourceOptions keep{.caption_shuffle = true, .keep_tokens = 2};
+  bool moved = false;
+  for (int n = 0; n < 20; ++n) {
+    const std::string caption = augmented_caption("a, b, c, d", keep, n);
+    EXPECT_TRUE(caption.starts_with("a, b, "));
+    moved |= caption == "a, b, d, c";
+  }
+  EXPECT_TRUE(moved);
+  int dropped = 0;
+  for (int n = 0; n < 1000; ++n) {
+    dropped += augmented_caption("x", {.caption_dropout = 0.25}, n).empty();
+  }
+  EXPECT_NEAR(dropped, 250, 60);
+}
+
+TEST(ImageSource, NamesWhatIsMissing) {
+  try {
+    ImageSource(entries(2), {}, {}, {.replay = 0.5});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(
+        error.what(),
+        "replay: none of the parent's pictures was found; set replay: 0, or put them back");
+  }
+}
+
+}  // namespace lora

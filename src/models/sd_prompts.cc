@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/sd_prompts.h"
+
+#include <ATen/ATen.h>
+
+#include "base/error.h"
+
+namespace lora {
+
+SdPrompts SdPrompts::load(const Path& base, SdKind kind) {
+  const bool folder = std::filesystem::is_directory(base);
+  const Path place = folder ? base : base.parent_path();
+  if (!std::filesystem::exists(place / "tokenizer")) {
+    fail(base.string(), ": ",
+         folder ? "no tokenizer in the folder" : "a single checkpoint file holds no tokenizer",
+         " (looked for ", (place / "tokenizer").string(),
+         "); put vocab.json and merges.txt of CLIP there");
+  }
+  SdPrompts prompts;
+  prompts.first_ = ClipTokenizer::load(place / "tokenizer");
+  if (kind == SdKind::sdxl) {
+    const bool own = std::filesystem::exists(place / "tokenizer_2");
+    prompts.second_ = own ? ClipTokenizer::load(place / "tokenizer_2") : prompts.first_;
+  }
+  return prompts;
+}
+
+at::Tensor SdPrompts::ids(const std::vector<std::string>& prompts, std::int64_t positions,
+                          bool second) const {
+  const ClipTokenizer& tokenizer = second ? *second_ : *first_;
+  std::vector<at::Tensor> rows;
+  for (const std::string& prompt : prompts) {
+    rows.push_back(at::tensor(tokenizer.encode_padded(prompt, positions + 2)));
+  }
+  return at::stack(rows);
+}
+
+TextStates encode_prompts(const StableDiffusion& sd, const SdPrompts& prompts,
+                          const std::vector<std::string>& texts, std::int64_t positions,
+                          std::int64_t clip_skip) {
+  const at::Tensor ids = prompts.ids(texts, positions).to(sd.device());
+  at::Tensor ids_2;
+  if (prompts.has_second()) ids_2 = prompts.ids(texts, positions, true).to(sd.device());
+  return sd.encode_prompt(ids, ids_2, clip_skip);
+}
+
+}  // namespace lora
