@@ -16,9 +16,9 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Logits that exist at a time: 64 MiB of float32. The head is read twice a chunk, so larger chunks
-// save memory traffic.
-constexpr std::int64_t kChunkElements = std::int64_t{16} << 20;
+// Logits that exist at a time: 28 MiB of float32, below the size from which the C library gives
+// memory back to the system after every use. The head is read twice a chunk.
+constexpr std::int64_t kChunkElements = std::int64_t{7} << 20;
 
 // Losses of the rows of one chunk; with `gradient`, row i of d(hidden) too.
 void chunk_loss(const at::Tensor& hidden, const at::Tensor& weight, const std::int64_t* labels,
