@@ -15,6 +15,7 @@
 #include "commands/cli.h"
 #include "commands/parent.h"
 #include "commands/publish.h"
+#include "models/models.h"
 #include "nn/new_adapter.h"
 #include "train/adapter_parameters.h"
 #include "train/threads.h"
@@ -92,6 +93,9 @@ Prepared prepare(const Options& options) {
       peak = run.parent->located.version->recipe.peak_learning_rate;
     }
     inherit(run.config, run.parent->weights, peak);
+  }
+  if (run.config.target_modules.empty() && !is_image_task(run.config)) {
+    run.config.target_modules = default_targets(run.config.base_model);
   }
   fill_defaults(run.config);
   run.threads = set_threads(static_cast<int>(run.config.threads));

@@ -98,7 +98,8 @@ constexpr Field kAdapter[] = {
      .help = "Which layers get an adapter: names (q_proj, v_proj), a preset (attention, mlp, "
              "all-linear) or a regular expression on the whole path. all-linear learns most.",
      .aliases = "lora_target lora_target_modules",
-     .absent = "the parent's, else q_proj, v_proj for text and attention for images"},
+     .absent =
+         "the parent's, else q_proj, v_proj for text (GPT-2: c_attn) and attention for images"},
     {.name = "use_rslora",
      .member = &Config::use_rslora,
      .help = "Scale alpha / sqrt(rank): keeps large ranks effective (arXiv 2312.03732).",

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/table.h"
+#include "base/text.h"
 #include "models/families.h"
 
 namespace lora {
@@ -43,6 +44,12 @@ void check_all_used(const Weights& weights, const HfConfig& config, const Path& 
 }  // namespace
 
 std::span<const ModelFamily> model_families() { return kModels; }
+
+std::vector<std::string> default_targets(const Path& folder) {
+  const HfConfig config = read_hf_config(folder / "config.json");
+  const ModelFamily& family = row_of(model_families(), "model_type", config.family);
+  return split(family.default_targets, ',');
+}
 
 std::unique_ptr<CausalLM> load_causal_lm(const Path& folder, const LoadOptions& options) {
   const HfConfig config = read_hf_config(folder / "config.json");

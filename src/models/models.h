@@ -5,8 +5,11 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/files.h"
 #include "models/loader.h"
 #include "models/model.h"
 
@@ -20,6 +23,10 @@ struct ModelFamily {
 };
 
 std::span<const ModelFamily> model_families();
+
+// target_modules for the model in `folder` where nothing is said. Throws Error as load_causal_lm
+// does for a config.json that cannot be used.
+std::vector<std::string> default_targets(const Path& folder);
 
 // A model with the sizes of `config` (content of a config.json) and random weights.
 std::unique_ptr<CausalLM> random_causal_lm(const nlohmann::json& config, const LoadOptions& options,
