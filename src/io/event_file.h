@@ -2,7 +2,7 @@
 // TensorBoard event files: a sequence of TFRecords (length, masked CRC-32C of the length, bytes,
 // masked CRC-32C of the bytes; all little-endian), each one `Event` message of protocol buffers.
 // Only the few public field numbers that TensorBoard reads are written; they stand in the .cc.
-// docs/formats-output.md. No libtorch here.
+// docs/formats.md. No libtorch here.
 #pragma once
 
 #include <cstdint>
