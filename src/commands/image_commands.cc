@@ -162,9 +162,8 @@ int eval_images(const std::string& base, const std::vector<NamedVersion>& versio
       options.folder = folders[f];
       ImageFactsCache facts;
       std::vector<ImageRecord> records;
-      for (const ImageRecord* record : scan_images(options, facts).used()) {
-        records.push_back(*record);
-      }
+      const ImageScan scan = scan_images(options, facts);
+      for (const ImageRecord* record : scan.used()) records.push_back(*record);
       const at::NoGradGuard no_grad;
       const Loss loss = fixed_noise_loss(
           *sd, schedule, records, cache,

@@ -146,7 +146,8 @@ std::vector<ImageRecord> replay_records(const Path& manifest, ImageDataOptions o
     options.folder = folder;
     options.metadata = folder == trained ? Path(data.metadata_path) : Path();
     ImageFactsCache cache;
-    for (const ImageRecord* record : scan_images(options, cache).used()) {
+    const ImageScan scan = scan_images(options, cache);
+    for (const ImageRecord* record : scan.used()) {
       const auto at = wanted.find(manifest_path(*record));
       if (at == wanted.end()) continue;
       if (at->second == record->sha256) {

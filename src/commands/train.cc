@@ -117,7 +117,7 @@ void report(const Prepared& run) {
   info(fmt::format("adapter: {} modules, {} trainable numbers, rank {}, alpha {}",
                    run.targets.size(), trainable_numbers(run.targets, run.config),
                    run.config.lora_rank.value(), run.config.lora_alpha.value()));
-  info(fmt::format("plan: {} steps of {} x {}, learning rate {} ({})",
+  info(fmt::format("plan: {} steps of {} x {}, learning rate {:g} ({})",
                    total_steps(run.config, run.task->objective()), run.config.batch_size,
                    run.config.gradient_accumulation_steps, run.config.learning_rate.value(),
                    run.config.lr_scheduler));

@@ -63,6 +63,7 @@ class ImageRun final : public TrainTask {
     input.passes =
         steps * static_cast<double>(config_.gradient_accumulation_steps) / std::max(1.0, batches);
     if (input.parent) input.parent->replay_problems = replay_problems_;
+    if (input.base) input.base->prediction_type = prediction_name();
   }
 
   std::vector<std::string> report() const override {
@@ -96,7 +97,7 @@ class ImageRun final : public TrainTask {
       for (const ImageRecord& record : validation_) hash.update(record.sha256 + record.caption);
       data.eval_sha256 = hash.hex();
     }
-    version.base.prediction_type = sd_->prediction() == Prediction::v ? "v_prediction" : "epsilon";
+    version.base.prediction_type = prediction_name();
   }
 
   std::string data_manifest() const override {
@@ -153,6 +154,10 @@ class ImageRun final : public TrainTask {
     auto sd = StableDiffusion::load(setup.config.base_model, options);
       sd->set_checkpointing(setup.config.gradient_checkpointing);
     return sd;
+  }
+
+  std::string prediction_name() const {
+    return sd_->prediction() == Prediction::v ? "v_prediction" : "epsilon";
   }
 
   ScheduleConfig schedule() const {

@@ -151,7 +151,7 @@ std::string_view picture_verdict_name(PictureVerdict verdict) {
   return kVerdicts[static_cast<std::size_t>(verdict)];
 }
 
-std::vector<const ImageRecord*> ImageScan::used() const {
+std::vector<const ImageRecord*> ImageScan::used() const& {
   std::vector<const ImageRecord*> list;
   for (const ImageRecord& record : records) {
     if (record.verdict == PictureVerdict::used) list.push_back(&record);

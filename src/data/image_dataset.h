@@ -51,7 +51,8 @@ struct ImageScan {
   std::vector<ImageRecord> records;   // in the order of list_images
   std::vector<std::string> warnings;  // about the folder as a whole
 
-  std::vector<const ImageRecord*> used() const;
+  std::vector<const ImageRecord*> used() const&;  // point into `records`
+  std::vector<const ImageRecord*> used() && = delete;
 };
 
 // What a look at the pixels tells, by the SHA-256 of the file. Kept between runs, it makes a
