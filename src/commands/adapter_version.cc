@@ -3,11 +3,38 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 
+#include "base/text.h"
 #include "io/adapters/peft_config.h"
 
 namespace lora {
+namespace {
+
+template <typename Value>
+Value most_frequent(const std::map<std::string, Value>& values) {
+  if (values.empty()) return {};
+  std::map<Value, int> counts;
+  for (const auto& [name, value] : values) ++counts[value];
+  return std::max_element(counts.begin(), counts.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+std::vector<std::string> last_parts(const AdapterFile& adapter) {
+  std::set<std::string> names;
+  for (const AdapterModule& module : adapter.modules) {
+    const std::vector<std::string> parts = split(module.path, '.');
+    const bool number = parts.back().find_first_not_of("0123456789") == std::string::npos;
+    names.insert(number && parts.size() > 1 ? parts[parts.size() - 2] + "." + parts.back()
+                                            : parts.back());
+  }
+  return {names.begin(), names.end()};
+}
+
+}  // namespace
 
 void write_adapter_files(const Path& folder, const AdapterFile& adapter, const KohyaInfo& info) {
   if (adapter.kind == AdapterKind::llm) {
@@ -24,21 +51,19 @@ WeightsRecord weights_record(const AdapterFile& adapter) {
   record.dropout = adapter.dropout;
   record.rslora = adapter.use_rslora;
   record.dora = adapter.use_dora;
-  record.targets = adapter.target_modules;
-  std::set<std::string> last_parts;
+  record.targets = adapter.target_modules.empty() ? last_parts(adapter) : adapter.target_modules;
   for (const AdapterModule& module : adapter.modules) {
     record.ranks[module.path] = module.rank();
     record.alphas[module.path] = module.alpha;
-    last_parts.insert(module.path.substr(module.path.rfind('.') + 1));
+    record.dtype = dtype_name(dtype_of(module.a));
   }
-  if (record.targets.empty() && adapter.kind == AdapterKind::llm) {
-    record.targets.assign(last_parts.begin(), last_parts.end());
+  record.rank = most_frequent(record.ranks);
+  record.alpha = most_frequent(record.alphas);
+  for (const auto& [name, rank] : record.ranks) {
+    if (rank != record.rank) record.rank_pattern[name] = rank;
   }
-  if (!adapter.modules.empty()) {
-    const AdapterModule& first = adapter.modules.front();
-    record.rank = first.rank();
-    record.alpha = first.alpha;
-    record.dtype = dtype_name(dtype_of(first.a));
+  for (const auto& [name, alpha] : record.alphas) {
+    if (alpha != record.alpha) record.alpha_pattern[name] = alpha;
   }
   return record;
 }

@@ -15,6 +15,18 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
+// What was left over: an unknown option, or a word too many.
+void refuse_extras(const CLI::App& app, const std::string& verb) {
+  for (const std::string& extra : app.remaining()) {
+    if (extra.starts_with("-")) {
+      fail_usage("lora ", verb, ": ", extra, ": unknown option",
+                 did_you_mean(extra, option_names(app)));
+    }
+    fail_usage("lora ", verb, ": '", extra, "' is one word too many; put quotes around a text ",
+               "with blanks (`lora help ", verb, "` shows the form)");
+  }
+}
+
 }  // namespace
 
 void parse_arguments(CLI::App& app, const std::string& verb, const Arguments& arguments) {
@@ -24,16 +36,10 @@ void parse_arguments(CLI::App& app, const std::string& verb, const Arguments& ar
   try {
     app.parse(reversed);
   } catch (const CLI::ParseError& error) {
+    refuse_extras(app, verb);  // --confg explains why --config is missing
     fail_usage("lora ", verb, ": ", error.what(), "; `lora help ", verb, "` shows the form");
   }
-  for (const std::string& extra : app.remaining()) {
-    if (extra.starts_with("-")) {
-      fail_usage("lora ", verb, ": ", extra, ": unknown option",
-                 did_you_mean(extra, option_names(app)));
-    }
-    fail_usage("lora ", verb, ": '", extra, "' is one word too many; put quotes around a text ",
-               "with blanks (`lora help ", verb, "` shows the form)");
-  }
+  refuse_extras(app, verb);
 }
 
 }  // namespace lora

@@ -7,12 +7,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.h"
-#include "base/text.h"
+#include "commands/adapter_version.h"
 #include "io/adapters/match.h"
 #include "nn/new_adapter.h"
 #include "versions/verify.h"
@@ -22,26 +21,6 @@ namespace {
 
 // Relative difference of the probe loss; bfloat16 against float32 rounds differently.
 constexpr double kProbeTolerance = 1e-4, kMixedTolerance = 2e-2;
-
-template <typename Value>
-Value most_frequent(const std::map<std::string, Value>& values) {
-  std::map<Value, int> counts;
-  for (const auto& [name, value] : values) ++counts[value];
-  return std::max_element(counts.begin(), counts.end(),
-                          [](const auto& a, const auto& b) { return a.second < b.second; })
-      ->first;
-}
-
-std::vector<std::string> last_parts(const AdapterFile& adapter) {
-  std::set<std::string> names;
-  for (const AdapterModule& module : adapter.modules) {
-    const std::vector<std::string> parts = split(module.path, '.');
-    const bool number = parts.back().find_first_not_of("0123456789") == std::string::npos;
-    names.insert(number && parts.size() > 1 ? parts[parts.size() - 2] + "." + parts.back()
-                                            : parts.back());
-  }
-  return {names.begin(), names.end()};
-}
 
 // A wider adapter that computes the same.
 void grow(AdapterModule& module, const AdapterSize& size, at::Generator& random) {
@@ -70,30 +49,8 @@ std::optional<ParentVersion> find_parent(const Config& config) {
   parent.adapter =
       read_adapter(parent.located.folder.empty() ? parent.located.weights : parent.located.folder);
   parent.weights =
-      parent.located.version ? parent.located.version->weights : record_of_adapter(parent.adapter);
+      parent.located.version ? parent.located.version->weights : weights_record(parent.adapter);
   return parent;
-}
-
-WeightsRecord record_of_adapter(const AdapterFile& adapter) {
-  WeightsRecord record;
-  record.dropout = adapter.dropout;
-  record.rslora = adapter.use_rslora;
-  record.dora = adapter.use_dora;
-  record.targets = adapter.target_modules.empty() ? last_parts(adapter) : adapter.target_modules;
-  for (const AdapterModule& module : adapter.modules) {
-    record.ranks[module.path] = module.rank();
-    record.alphas[module.path] = module.alpha;
-    record.dtype = dtype_name(dtype_of(module.a));
-  }
-  record.rank = most_frequent(record.ranks);
-  record.alpha = most_frequent(record.alphas);
-  for (const auto& [name, rank] : record.ranks) {
-    if (rank != record.rank) record.rank_pattern[name] = rank;
-  }
-  for (const auto& [name, alpha] : record.alphas) {
-    if (alpha != record.alpha) record.alpha_pattern[name] = alpha;
-  }
-  return record;
 }
 
 ParentFacts parent_facts(const ParentVersion& parent) {
@@ -148,8 +105,8 @@ std::string check_probe(const ParentVersion& parent, const Precision& precision,
   const double allowed = stored.at("dtype") == dtype ? kProbeTolerance : kMixedTolerance;
   const double found = task.probe(stored.dump()).loss;
   if (!(std::abs(found - expected) <= allowed * std::max(std::abs(expected), 1.0))) {
-    fail_integrity(file.string(), ": the loaded adapter does not reproduce ", parent.located.name,
-                   " (found probe loss ", found, ", expected ", expected,
+    fail_integrity("W08: ", file.string(), ": the loaded adapter does not reproduce ",
+                   parent.located.name, " (found probe loss ", found, ", expected ", expected,
                    "); another base model or tokenizer, or a damaged adapter: compare with `lora "
                    "verify ",
                    parent.located.name, "`");

@@ -13,9 +13,6 @@ namespace lora {
 // Reads the adapter that init_lora_weights names; nothing for a run without a parent.
 std::optional<ParentVersion> find_parent(const Config& config);
 
-// What version.json records of an adapter; hashes and file name are left to publish().
-WeightsRecord record_of_adapter(const AdapterFile& adapter);
-
 ParentFacts parent_facts(const ParentVersion& parent);
 
 // Puts the parent's adapter into the target layers. Every tensor must find a place and every

@@ -10,7 +10,7 @@
 #include "base/about.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "commands/parent.h"
+#include "commands/adapter_version.h"
 
 namespace lora {
 namespace {
@@ -113,8 +113,7 @@ Version publish_run(FinishedRun run) {
   version.name = (folder / "").parent_path().filename().string();
   version.task_type = run.config.task_type;
   version.run = run_of(run);
-  version.weights = record_of_adapter(adapter);
-  version.weights.file = kWeightsName;
+  version.weights = weights_record(adapter);
   version.weights.targets = run.config.target_modules;
   version.weights.rank = run.config.lora_rank.value();
   version.weights.alpha = run.config.lora_alpha.value();

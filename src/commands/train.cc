@@ -145,10 +145,10 @@ int finish_check(const Prepared& run, bool json) {
 }
 
 // Adapters into the model: the parent's, or new ones.
-void start_adapter(Prepared& run, bool resume) {
+void start_adapter(Prepared& run) {
   if (!run.parent) return create_adapters(run.config, run.targets);
   info("warm start: " + attach_parent(run.config, *run.parent, run.task->layers(), run.targets));
-  if (!resume) info(check_probe(*run.parent, run.precision, *run.task));
+  info(check_probe(*run.parent, run.precision, *run.task));
 }
 
 std::string fingerprint(const Prepared& run) {
@@ -202,7 +202,7 @@ int run_train(const Arguments& arguments) {
   report(run);
   if (options.check) return finish_check(run, options.json);
   require_passed(run.checks);
-  start_adapter(run, options.resume);
+  start_adapter(run);
   reserve_folder(folder, options.resume);
   std::filesystem::create_directories(folder / "logs");
   log_to_file(folder / "logs" / "train.log");

@@ -13,6 +13,7 @@
 #include "data/prompt_template.h"
 #include "data/text_source.h"
 #include "io/adapters/adapter_writer.h"
+#include "models/generate.h"
 #include "models/model.h"
 #include "train/adapter_parameters.h"
 #include "train/text_objective.h"
@@ -192,29 +193,15 @@ class TextRun final : public TrainTask {
 
   std::string answer(const std::string& prompt) {
     const Message message{"user", prompt};
-    std::vector<std::int64_t> ids = template_.prompt_ids({&message, 1}), out;
-    const std::vector<std::int64_t> stops = template_.stop_ids();
-    KeyValueCache cache;
-    while (static_cast<std::int64_t>(out.size()) < config_.sample_max_tokens) {
-      const at::Tensor next = model_->next_logits(row(ids, cache.length), cache).argmax(-1);
-      const std::int64_t token = next.item<std::int64_t>();
-      if (std::find(stops.begin(), stops.end(), token) != stops.end()) break;
-      out.push_back(token);
-      ids = {token};
-    }
-    return trim(tokenizer_->decode(out, true));
-  }
-
-  // One row of ids that follow `past` others.
-  TextTensors row(const std::vector<std::int64_t>& ids, std::int64_t past) const {
-    const auto size = static_cast<std::int64_t>(ids.size());
-    const at::Tensor tokens = at::tensor(ids, at::kLong).view({1, size}).to(device_);
-    const at::Tensor positions = at::arange(past, past + size, at::kLong).view({1, size});
-    return {.ids = tokens, .labels = {}, .positions = positions.to(device_)};
+    const GenerateOptions greedy{.max_tokens = config_.sample_max_tokens,
+                                 .stop = template_.stop_ids()};
+    const std::vector<Ids> out =
+        generate(*model_, {template_.prompt_ids({&message, 1})}, greedy, device_);
+    return trim(tokenizer_->decode(out[0], true));
   }
 
   TemplateRecord template_record() const {
-    TemplateRecord record{.name = template_.name(),
+    TemplateRecord record{.name = config_.prompt_template,
                           .string_sha256 = sha256(template_.source()),
                           .probe_sha256 = template_.fingerprint()};
     const SpecialIds& special = tokenizer_->special();

@@ -22,7 +22,7 @@ Loss TextObjective::next() {
 
 std::string TextObjective::describe_last() const {
   std::string text = join(last_rows_, " rows of ", last_length_, " tokens");
-  if (task_.describe_last) text += ", samples " + task_.describe_last();
+  if (task_.describe_last) text += ", " + task_.describe_last();
   return text;
 }
 

@@ -160,8 +160,10 @@ Path Trainer::save() {
 void Trainer::resume_from_newest() {
   const auto path = newest_checkpoint(folder_ / "checkpoints");
   if (!path) {
-    fail_usage(folder_.string(), ": nothing to resume (found no complete checkpoint in ",
-               (folder_ / "checkpoints").string(), "); start without --resume");
+    info(folder_.string() +
+         ": the run ended before its first checkpoint; it starts from the first "
+         "step");
+    return begin();
   }
   Checkpoint checkpoint = load_checkpoint(*path);
   const auto state = nlohmann::json::parse(checkpoint.state);
