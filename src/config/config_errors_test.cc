@@ -102,11 +102,11 @@ const Broken kBroken[] = {
      {},
      "a.yaml:4:12: optimizer: unknown choice (found 'Prodigy', expected one of adamw, lion, "
      "adafactor, sgd); choose one of them"},
-    {"later_grow",
+    {"later_shrink",
      Base::text,
-     "rank_policy: grow\n",
+     "rank_policy: shrink\n",
      {},
-     "a.yaml:4:14: rank_policy: 'grow' is not available yet in this version; keep the parent's "
+     "a.yaml:4:14: rank_policy: 'shrink' is not available yet in this version; keep the parent's "
      "rank: remove lora_rank"},
     {"later_patch",
      Base::text,

@@ -93,7 +93,6 @@ struct Later {
 };
 
 constexpr Later kLater[] = {
-    {"rank_policy", "grow", "keep the parent's rank: remove lora_rank"},
     {"rank_policy", "shrink", "keep the parent's rank: remove lora_rank"},
     {"targets_policy", "add", "keep the parent's targets: remove target_modules"},
     {"targets_policy", "freeze", "keep the parent's targets: remove target_modules"},

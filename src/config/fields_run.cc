@@ -124,7 +124,8 @@ constexpr Field kAdapter[] = {
 constexpr Field kContinue[] = {
     {.name = "rank_policy",
      .member = &Config::rank_policy,
-     .help = "What happens where lora_rank differs from the parent's: keep refuses.",
+     .help = "What happens where lora_rank differs from the parent's: keep refuses, grow widens a "
+             "smaller parent, which then computes the same.",
      .choices = "keep grow shrink"},
     {.name = "targets_policy",
      .member = &Config::targets_policy,

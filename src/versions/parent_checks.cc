@@ -115,10 +115,16 @@ Result rank_kept(const PreflightInput& in) {
   if (!rank) return std::nullopt;
   if (!in.config.lora_rank || *in.config.lora_rank == *rank)
     return ok(fmt::format("rank {}", *rank));
+  const bool larger = *in.config.lora_rank > *rank;
+  if (larger && in.config.rank_policy == "grow") {
+    return CheckResult{"", Verdict::info,
+                       fmt::format("lora_rank: the parent's {} grow to {}, computing the same",
+                                   *rank, *in.config.lora_rank)};
+  }
   return error(
       fmt::format("lora_rank: differs from the parent's (found {}, expected {}); set "
-                  "lora_rank: {}, or remove it",
-                  *in.config.lora_rank, *rank, *rank));
+                  "lora_rank: {}, or remove it{}",
+                  *in.config.lora_rank, *rank, *rank, larger ? ", or add rank_policy: grow" : ""));
 }
 
 Result scale_kept(const PreflightInput& in) {
@@ -143,6 +149,11 @@ Result scale_kept(const PreflightInput& in) {
                     in.parent->name, *rank));
   }
   const double before = adapter_scale(*alpha, *rank, rslora);
+  // A grown adapter keeps its scale where lora_alpha does not say otherwise (see inherit).
+  if (in.config.rank_policy == "grow" && !in.config.lora_alpha &&
+      in.config.use_rslora.value_or(rslora) == rslora) {
+    return ok(fmt::format("scale {}", before));
+  }
   const double after =
       adapter_scale(in.config.lora_alpha.value_or(*alpha), in.config.lora_rank.value_or(*rank),
                     in.config.use_rslora.value_or(rslora));

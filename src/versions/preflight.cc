@@ -72,9 +72,13 @@ std::vector<CheckRecord> check_records(const std::vector<CheckResult>& results) 
 
 void inherit(Config& config, const WeightsRecord& weights, std::optional<double> peak) {
   fill(config.lora_rank, weights.rank);
-  fill(config.lora_alpha, weights.alpha);
   fill(config.lora_dropout, weights.dropout);
   fill(config.use_rslora, weights.rslora);
+  const double kept = config.rank_policy == "grow"
+                          ? weights.alpha * adapter_scale(1, weights.rank, weights.rslora) /
+                                adapter_scale(1, *config.lora_rank, weights.rslora)
+                          : weights.alpha;
+  fill(config.lora_alpha, kept);
   fill(config.use_dora, weights.dora);
   if (config.target_modules.empty()) config.target_modules = weights.targets;
   if (config.rank_pattern.empty()) config.rank_pattern = weights.rank_pattern;

@@ -82,8 +82,8 @@ void require_passed(const std::vector<CheckResult>& results);
 std::vector<CheckRecord> check_records(const std::vector<CheckResult>& results);
 
 // Absent settings of `config` take the parent's: rank, alpha, dropout, targets, patterns, rsLoRA
-// and DoRA from `weights`; the learning rate becomes 0.4 x `peak` where `peak` is known.
-// fill_defaults does the rest.
+// and DoRA from `weights` (alpha such that the scale stays where the rank grows); the learning rate
+// becomes 0.4 x `peak` where `peak` is known. fill_defaults does the rest.
 void inherit(Config& config, const WeightsRecord& weights, std::optional<double> peak);
 
 // Strength of a module: alpha / rank, or alpha / sqrt(rank) with rslora.

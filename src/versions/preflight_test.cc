@@ -101,9 +101,15 @@ const Fault kFaults[] = {
      "learned: check that it is the right one\n"},
     {"W04_W05_rank", [](auto& in) { in.config.lora_rank = 16; },
      "W04 error: lora_rank: differs from the parent's (found 16, expected 8); set lora_rank: 8, or "
-     "remove it\n"
+     "remove it, or add rank_policy: grow\n"
      "W05 error: lora_alpha: the effective scale would change every learned change by 0.5 (found "
      "1, expected 2); set lora_alpha: 16, or remove it\n"},
+    {"W04_grow",
+     [](auto& in) {
+       in.config.lora_rank = 16;
+       in.config.rank_policy = "grow";
+     },
+     "W04 info: lora_rank: the parent's 8 grow to 16, computing the same\n"},
     {"W05_alpha", [](auto& in) { in.config.lora_alpha = 8; },
      "W05 error: lora_alpha: the effective scale would change every learned change by 0.5 (found "
      "1, expected 2); set lora_alpha: 16, or remove it\n"},

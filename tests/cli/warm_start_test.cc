@@ -53,6 +53,24 @@ TEST(CliWarmStart, FindsTheParentByNameFileAndFolder) {
   }
 }
 
+TEST(CliWarmStart, AGrownParentComputesTheSame) {
+  const Workplace& place = workplace();
+  const Ran run = place.train(
+      "v2.yaml", {"output_dir=./output/grown", "rank_policy=grow", "lora_rank=6", "max_steps=2"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("W04 info: lora_rank: the parent's 4 grow to 6, computing the "
+                                 "same\n"));
+  EXPECT_THAT(run.err, HasSubstr(": the parent is reproduced\n"));
+  const json config = json::parse(place.read("output/grown/adapter_config.json"));
+  EXPECT_EQ(config.at("r"), 6);
+  EXPECT_EQ(config.at("lora_alpha"), 12);
+  EXPECT_EQ(place.lora({"verify", "grown"}).code, 0);
+  const Ran smaller =
+      place.train("v2.yaml", {"output_dir=./output/less", "rank_policy=grow", "lora_rank=2"});
+  EXPECT_EQ(smaller.code, 2);
+  EXPECT_THAT(smaller.err, HasSubstr("preflight W04: lora_rank: differs from the parent's"));
+}
+
 struct Misfit {
   std::string setting;
   std::string id;       // of the check
@@ -67,7 +85,7 @@ TEST(CliWarmStart, WhatDoesNotFitTheParentIsRefused) {
   const std::vector<Misfit> cases = {
       {"lora_rank=8", "W04",
        "lora_rank: differs from the parent's (found 8, expected 4); set lora_rank: 4, or remove "
-       "it"},
+       "it, or add rank_policy: grow"},
       {"lora_alpha=4", "W05", "(found 1, expected 2); set lora_alpha: 8, or remove it"},
       {"target_modules=all-linear", "W06", "remove target_modules to take the parent's"},
       {"target_modules=q_proj", "W03", "give its base model, or remove target_modules"},
