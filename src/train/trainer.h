@@ -54,7 +54,8 @@ class Trainer {
   explicit Trainer(TrainerSetup setup);
 
   // Trains to the end, or until SIGINT or SIGTERM (then a checkpoint is saved). With `resume` it
-  // goes on from the newest checkpoint of `folder`. On return the parameters hold the result:
+  // goes on from the newest checkpoint of `folder`, or from the first step where the run ended
+  // before it had one. On return the parameters hold the result:
   // the best adapter where keep_best says so, else the last.
   // Throws Error for a loss or gradient that is not finite: nothing is saved then.
   TrainResult run(bool resume);
