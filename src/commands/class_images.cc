@@ -42,7 +42,9 @@ Path class_images(const Config& config, const StableDiffusion& sd, const SdPromp
                                .seed = config.seed + 1'000'000 + i,
                                .width = side,
                                .height = side,
-                               .clip_skip = config.clip_skip};
+                               .clip_skip = config.clip_skip,
+                               .positions = config.max_token_length,
+                               .zero_terminal_snr = config.zero_terminal_snr};
     write_png(folder / fmt::format("class_{:05}.png", i), generate_image(sd, prompts, request),
               png_parameters(request, config.base_model));
     if (i == 0 || (i + 1) % 10 == 0) {

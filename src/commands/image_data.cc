@@ -94,7 +94,9 @@ Path cache_folder(const Config& config) {
 std::string vae_key(const Config& config) {
   const Path base = config.base_model;
   const Path folder = base / "vae";
-  if (!std::filesystem::is_directory(folder)) return sha256_file(base);
+  if (!std::filesystem::is_directory(folder)) {
+    return sha256(config.mixed_precision + sha256_file(base));
+  }
   std::set<Path> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.is_regular_file()) files.insert(entry.path());

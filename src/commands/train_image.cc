@@ -152,7 +152,7 @@ class ImageRun final : public TrainTask {
       options.prediction = wanted == "epsilon" ? Prediction::epsilon : Prediction::v;
     }
     auto sd = StableDiffusion::load(setup.config.base_model, options);
-      sd->set_checkpointing(setup.config.gradient_checkpointing);
+    sd->set_checkpointing(setup.config.gradient_checkpointing);
     return sd;
   }
 

@@ -64,7 +64,8 @@ TextStates ImageObjective::text_of(const std::vector<std::string>& captions) {
   return stack(rows);
 }
 
-// Items of one size. Random numbers are drawn on the CPU in a fixed order.
+// Items of one size; class pictures alone count as samples of their own. Random numbers are drawn
+// on the CPU in a fixed order.
 Loss ImageObjective::loss_of(const std::vector<ImageItem>& items, std::int64_t number) {
   at::Generator generator = generator_of(task_.seed, "noise", number);
   std::vector<at::Tensor> latents, ids;
@@ -79,6 +80,7 @@ Loss ImageObjective::loss_of(const std::vector<ImageItem>& items, std::int64_t n
     if (is_sdxl(task_.sd)) ids.push_back(picture_time_ids(record));
     batch.prior += item.role == ImageRole::prior;
   }
+  if (batch.prior == static_cast<std::int64_t>(items.size())) batch.prior = 0;
   batch.latents = at::cat(latents) * task_.sd.latent_scale();
   const auto count = static_cast<std::int64_t>(items.size());
   batch.noise = at::randn(batch.latents.sizes(), generator, at::kFloat);
@@ -114,13 +116,12 @@ Loss ImageObjective::next() {
     return size_of(item) == size_of(items.front());
   });
   if (one_size) return loss_of(items, number);
-  // Class pictures of another size go through the model on their own, one by one.
+  // Class pictures of another size go through the model on their own, one by one. Numbers below 0
+  // never meet those of other batches.
   Loss loss = loss_of(own, number);
   const double weight = task_.loss.prior_weight * loss.count / static_cast<double>(prior.size());
   for (std::size_t i = 0; i < prior.size(); ++i) {
-    ImageItem item = prior[i];
-    item.role = ImageRole::prior;
-    const Loss one = loss_of({item}, number * 4096 + static_cast<std::int64_t>(i) + 1);
+    const Loss one = loss_of({prior[i]}, -(number * 4096 + static_cast<std::int64_t>(i) + 1));
     loss.sum = loss.sum + one.sum * weight;
   }
   return loss;
@@ -172,6 +173,7 @@ std::vector<std::string> ImageObjective::sample(const Path& folder, std::int64_t
     const Path path = folder / fmt::format("step-{:06}-{}.png", step, i);
     write_png(path, generate_image(task_.sd, task_.prompts, request),
               png_parameters(request, task_.name));
+    lines.push_back(path.string());
     lines.push_back(path.filename().string() + ": " + request.prompt);
   }
   return lines;

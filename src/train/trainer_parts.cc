@@ -17,8 +17,22 @@
 namespace lora {
 namespace {
 
+// The text encoders follow the same schedule at a peak of their own.
+void apply_text_encoder_rate(std::vector<Parameter>& parameters, const Config& config) {
+  const double peak = config.learning_rate.value();
+  if (peak <= 0) {
+    fail_usage("text_encoder_lr: is a share of learning_rate (found ", peak,
+               ", expected more than 0); choose a learning_rate such as 1e-7");
+  }
+  for (Parameter& parameter : parameters) {
+    if (!parameter.name.starts_with("text_encoder")) continue;
+    parameter.lr_multiplier *= *config.text_encoder_lr / peak;
+  }
+}
+
 std::vector<Parameter> grouped(const Config& config, std::vector<Parameter> parameters) {
   for (Parameter& parameter : parameters) parameter.weight_decay = config.weight_decay;
+  if (config.text_encoder_lr) apply_text_encoder_rate(parameters, config);
   if (config.loraplus_lr_ratio != 1) apply_loraplus(parameters, config.loraplus_lr_ratio);
   return parameters;
 }
