@@ -206,12 +206,13 @@ int run_train(const Arguments& arguments) {
   reserve_folder(folder, options.resume);
   std::filesystem::create_directories(folder / "logs");
   log_to_file(folder / "logs" / "train.log");
-  Trainer trainer({.config = run.config,
-                   .objective = run.task->objective(),
-                   .parameters = adapter_parameters(run.targets, run.task->name_head()),
-                   .precision = run.precision,
-                   .folder = folder,
-                   .fingerprint = fingerprint(run)});
+  Trainer trainer(
+      {.config = run.config,
+       .objective = run.task->objective(),
+       .parameters = adapter_parameters(run.task->learning(run.targets), run.task->name_head()),
+       .precision = run.precision,
+       .folder = folder,
+       .fingerprint = fingerprint(run)});
   const TrainResult result = trainer.run(options.resume);
   if (result.interrupted) {
     info(fmt::format("interrupted at step {}; go on with: {}", result.steps,

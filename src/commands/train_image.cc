@@ -55,6 +55,10 @@ class ImageRun final : public TrainTask {
     return layers;
   }
 
+  std::vector<NamedLayer> learning(const std::vector<NamedLayer>& targets) const override {
+    return learning_layers(*sd_, config_.clip_skip, targets);
+  }
+
   Objective& objective() override { return *objective_; }
 
   void add_facts(PreflightInput& input) override {

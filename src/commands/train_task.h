@@ -37,6 +37,10 @@ class TrainTask {
   virtual ~TrainTask() = default;
   // The layers that could carry an adapter, under their names in adapter files.
   virtual std::vector<NamedLayer> layers() = 0;
+  // Those of the target layers that the loss depends on.
+  virtual std::vector<NamedLayer> learning(const std::vector<NamedLayer>& targets) const {
+    return targets;
+  }
   virtual Objective& objective() = 0;
   // The parts of the input that depend on data, template and model.
   virtual void add_facts(PreflightInput& input) = 0;

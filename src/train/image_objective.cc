@@ -42,6 +42,18 @@ at::Tensor picture_time_ids(const ImageRecord& record) {
       .unsqueeze(0);
 }
 
+std::vector<NamedLayer> learning_layers(const StableDiffusion& sd, std::int64_t clip_skip,
+                                        const std::vector<NamedLayer>& layers) {
+  const std::int64_t from_end = std::max<std::int64_t>(clip_skip, is_sdxl(sd) ? 2 : 1);
+  std::vector<NamedLayer> learning = layers;
+  for (std::int64_t left_out = 1; left_out < from_end; ++left_out) {
+    const std::string head =
+        join("text_encoder.text_model.encoder.layers.", sd.config().text.layers - left_out, ".");
+    std::erase_if(learning, [&](const NamedLayer& layer) { return layer.name.starts_with(head); });
+  }
+  return learning;
+}
+
 ImageObjective::ImageObjective(ImageTask task)
     : task_(std::move(task)), schedule_(task_.schedule) {}
 

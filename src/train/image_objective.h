@@ -9,6 +9,7 @@
 
 #include "data/image_source.h"
 #include "models/sd_generate.h"
+#include "nn/attach.h"
 #include "train/diffusion_loss.h"
 #include "train/latent_cache.h"
 #include "train/objective.h"
@@ -70,6 +71,11 @@ class ImageObjective final : public Objective {
 Loss fixed_noise_loss(const StableDiffusion& sd, const NoiseSchedule& schedule,
                       const std::vector<ImageRecord>& records, LatentCache& cache,
                       const std::function<TextStates(const std::string& caption)>& text);
+
+// The layers whose adapters the loss depends on: all but the last text layers that clip_skip (SDXL:
+// its own rule) leaves out. The others have no gradient, and weight decay must not touch them.
+std::vector<NamedLayer> learning_layers(const StableDiffusion& sd, std::int64_t clip_skip,
+                                        const std::vector<NamedLayer>& layers);
 
 // SDXL's description of a picture: original size, crop, target size. [1, 6]
 at::Tensor picture_time_ids(const ImageRecord& record);

@@ -61,7 +61,8 @@ TEST(GoldenSdLora, EveryDialect) {
                       tolerance(file, "unet.*"));
   };
   check("base");
-  for (const auto& [name, unused] : golden_json("lora/lora.json").at("cases").items()) {
+  const json golden = golden_json("lora/lora.json");
+  for (const auto& [name, unused] : golden.at("cases").items()) {
     wearer.wear(sd_golden("lora/" + name + ".safetensors"));
     check(name);
   }
@@ -72,7 +73,8 @@ TEST(GoldenSdLora, MergedWeights) {
   const TensorMap expected = read_tensors(sd_golden(file));
   Wearer wearer(load_golden("tiny-sd15"));
   wearer.wear(sd_golden("lora/d_kohya_full_te_conv.safetensors"));
-  for (const auto& [name, place] : golden_json("lora/lora.json").at("merged").items()) {
+  const json golden = golden_json("lora/lora.json");
+  for (const auto& [name, place] : golden.at("merged").items()) {
     const Layer& layer = wearer.layer(place.at("component").get<std::string>() + "." +
                                       place.at("module").get<std::string>());
     const double allowed = tolerance(file, name + ".merged");
@@ -92,7 +94,8 @@ TEST(GoldenSdLora, Sdxl) {
   const TensorMap given = read_tensors(sd_golden("sdxl/forward.safetensors"));
   const at::NoGradGuard no_grad;
   Wearer wearer(load_golden("sdxl/tiny-sdxl"));
-  for (const auto& [name, unused] : golden_json("sdxl/sdxl.json").at("cases").items()) {
+  const json golden = golden_json("sdxl/sdxl.json");
+  for (const auto& [name, unused] : golden.at("cases").items()) {
     wearer.wear(sd_golden("sdxl/" + name + ".safetensors"));
     const auto check = [&, &name = name](const std::string& what, const at::Tensor& measured) {
       test::expect_near(file + ":" + name + "." + what, measured, expected.at(name + "." + what),

@@ -12,6 +12,7 @@
 #include "tests/sd/sd_support.h"
 #include "train/adapter_parameters.h"
 #include "train/diffusion_loss.h"
+#include "train/image_objective.h"
 #include "train/interrupt.h"
 #include "train/trainer.h"
 
@@ -69,6 +70,7 @@ inline Config recipe(const json& settings, const json& optimizer) {
   config.adam_beta1 = optimizer.at("betas")[0].get<double>();
   config.adam_beta2 = optimizer.at("betas")[1].get<double>();
   config.adam_epsilon = optimizer.at("eps").get<double>();
+  config.clip_skip = settings.value("clip_skip", 0);
   config.logging_steps = 1;
   return config;
 }
@@ -106,12 +108,13 @@ class GoldenRun {
     batches.before = [&](std::int64_t number) {
       if (number > 0 && number % accumulation == 0) trained.weight_norms.push_back(norm());
     };
-    Trainer trainer({.config = config,
-                     .objective = batches,
-                     .parameters = adapter_parameters(layers_, ""),
-                     .precision = {},
-                     .folder = folder_,
-                     .fingerprint = "golden"});
+    Trainer trainer(
+        {.config = config,
+         .objective = batches,
+         .parameters = adapter_parameters(learning_layers(*model_, config.clip_skip, layers_), ""),
+         .precision = {},
+         .folder = folder_,
+         .fingerprint = "golden"});
     trainer.run(false);
     trained.weight_norms.push_back(norm());
     trained.micro_losses = batches.losses;

@@ -52,9 +52,8 @@ TEST_P(GoldenSdTraining, EveryNumberOfTheRun) {
 std::vector<std::string> variants() {
   std::vector<std::string> names;
   if (!std::filesystem::exists(sd_golden("train/expected.json"))) return names;
-  for (const auto& [name, unused] : golden_json("train/expected.json").at("variants").items()) {
-    names.push_back(name);
-  }
+  const json golden = golden_json("train/expected.json");
+  for (const auto& [name, unused] : golden.at("variants").items()) names.push_back(name);
   return names;
 }
 
