@@ -11,7 +11,6 @@ find_package(GTest REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
-pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(VIPS REQUIRED IMPORTED_TARGET vips-cpp)
 find_library(CSV csv REQUIRED)
 pkg_check_modules(EXIV2 REQUIRED IMPORTED_TARGET exiv2)
@@ -22,7 +21,7 @@ target_link_libraries(deps_light INTERFACE yaml-cpp nlohmann_json::nlohmann_json
 
 add_library(deps_plain INTERFACE)
 target_link_libraries(deps_plain INTERFACE PkgConfig::PCRE2 PkgConfig::UTF8PROC
-  PkgConfig::SENTENCEPIECE PkgConfig::XXHASH PkgConfig::VIPS PkgConfig::EXIV2 ${CSV})
+  PkgConfig::SENTENCEPIECE PkgConfig::VIPS PkgConfig::EXIV2 ${CSV})
 
 # libtorch is a system header for us: its warnings are not ours to mend.
 add_library(deps_torch INTERFACE)

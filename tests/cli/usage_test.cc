@@ -80,9 +80,8 @@ TEST(CliUsage, EveryMistakeHasItsText) {
        "generate` shows the form)"},
       {{"generate", "--temprature", "1"},
        "lora generate: --temprature: unknown option; did you mean '--temperature'?"},
-      {{"generate", "--base", "x", "--prompt", "a"},
-       "--base x: no base model (looked for config.json of a language model, model_index.json of a "
-       "diffusers folder); check the path"},
+      {{"generate", "--base", "no_such_base", "--prompt", "a"},
+       "--base no_such_base: no such file or folder"},
       {{"eval"}, "lora eval: --base is missing; name the base model"},
       {{"eval", "--base", "x"}, "lora eval: --data is missing; name the file to measure on"},
       {{"export"}, "lora export: --version is required; `lora help export` shows the form"},
