@@ -26,7 +26,17 @@ target_link_libraries(deps_plain INTERFACE PkgConfig::PCRE2 PkgConfig::UTF8PROC
 # libtorch is a system header for us: its warnings are not ours to mend.
 add_library(deps_torch INTERFACE)
 if(LORA_TORCH STREQUAL "pip")
-  find_package(Torch REQUIRED)  # CMAKE_PREFIX_PATH = torch.utils.cmake_prefix_path
+  # CMAKE_PREFIX_PATH, or the PyTorch that python3 imports; never Debian's libtorch.
+  execute_process(COMMAND python3 -c "import torch; print(torch.utils.cmake_prefix_path)"
+    OUTPUT_VARIABLE TORCH_PREFIX OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  find_package(Torch QUIET PATHS ${TORCH_PREFIX} NO_CMAKE_SYSTEM_PATH NO_SYSTEM_ENVIRONMENT_PATH)
+  if(NOT Torch_FOUND)
+    message(FATAL_ERROR " PyTorch: not found (python3 has no module torch, and no TorchConfig.cmake "
+      "in CMAKE_PREFIX_PATH='${CMAKE_PREFIX_PATH}'); install PyTorch, or use --preset release")
+  elseif(TORCH_CXX_FLAGS MATCHES "CXX11_ABI=0")
+    message(FATAL_ERROR " PyTorch: ${TORCH_INSTALL_PREFIX} has the C++ ABI of before GCC 5, which "
+      "no Debian library has; install a PyTorch of 2.7 or later")
+  endif()
   target_include_directories(deps_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
   target_link_libraries(deps_torch INTERFACE ${TORCH_LIBRARIES})
   target_compile_options(deps_torch INTERFACE ${TORCH_CXX_FLAGS})
