@@ -2,15 +2,26 @@
 // Ctrl-C and SIGTERM ask a run to end after the current step; a second one ends it at once.
 #pragma once
 
+#include <csignal>
+#include <vector>
+
 namespace lora {
 
 // While it lives, SIGINT and SIGTERM set a flag. One at a time; the main thread's.
+//
+// The handler has a stack of its own: oneDNN's generated float32 products (jit_avx*_gemm_f32) keep
+// the address of a workspace in the stack pointer, so that a frame pushed there by the system
+// overwrites the heap.
 class InterruptScope {
  public:
   InterruptScope();
   ~InterruptScope();
   InterruptScope(const InterruptScope&) = delete;
   InterruptScope& operator=(const InterruptScope&) = delete;
+
+ private:
+  std::vector<char> stack_;
+  stack_t before_{};
 };
 
 bool interrupt_requested();
