@@ -57,9 +57,9 @@ void check_utf8(std::string_view text, const std::string& where, int first_line)
   const auto bad = first_invalid_utf8(text);
   if (!bad) return;
   const auto line = first_line + std::count(text.begin(), text.begin() + *bad, '\n');
-  fail(where, ":", line, ": not valid UTF-8 (byte ",
-       fmt::format("0x{:02X}", static_cast<unsigned char>(text[*bad])),
-       "); save the file as UTF-8");
+  fail_usage(where, ":", line, ": not valid UTF-8 (byte ",
+             fmt::format("0x{:02X}", static_cast<unsigned char>(text[*bad])),
+             "); save the file as UTF-8");
 }
 
 std::string_view without_bom(std::string_view text) {

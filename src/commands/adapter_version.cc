@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "commands/reading.h"
 #include "io/adapters/peft_config.h"
 
 namespace lora {
@@ -43,6 +44,16 @@ void write_adapter_files(const Path& folder, const AdapterFile& adapter, const K
   }
   write_file_atomic(folder / kWeightsName, encode_diffusers(adapter));
   write_file_atomic(folder / (info.name + ".safetensors"), encode_kohya(adapter, info));
+}
+
+AdapterFile read_located(const LocatedVersion& located, const Path& place) {
+  try {
+    return reading([&] { return read_adapter(place); });
+  } catch (const Error& error) {
+    if (!located.version) throw;
+    fail_integrity(error.what(), " (", located.name, " was committed whole: see `lora verify ",
+                   located.name, "`)");
+  }
 }
 
 WeightsRecord weights_record(const AdapterFile& adapter) {

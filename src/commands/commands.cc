@@ -15,10 +15,14 @@ constexpr CommandRow kCommands[] = {
      "    [--metadata FILE] [--background white|black|grey|#rrggbb] [--smart-crop]\n"
      "    [--keep-duplicates] [--min-sharpness X] [--bucket-min N] [--bucket-max N]\n"
      "    [--bucket-step N] [--json]\n"
-     "lora prepare --config FILE",
-     "make a folder of pictures ready: one resolution or buckets, captions, metadata.csv"},
+     "lora prepare text --input FILE|DIR --output DIR [--format NAME] [--column ROLE=NAME ...]\n"
+     "    [--similarity 0.8] [--keep-duplicates] [--validation-split X] [--seed N]\n"
+     "    [--base DIR] [--template NAME] [--max-seq-length N] [--json]\n"
+     "lora prepare --config FILE [--output DIR] [options as above]",
+     "make a folder of pictures or texts ready: sizes, captions, one JSONL, no duplicates"},
     {"label",
-     "lora label --input DIR --output metadata.csv [--model DIR] [--trigger WORD] [--json]",
+     "lora label --input DIR --output metadata.csv [--model DIR] [--metadata FILE]\n"
+     "    [--trigger WORD] [--prefix TEXT] [--suffix TEXT] [--no-clean] [--json]",
      "captions only: metadata.csv for a folder of pictures"},
     {"generate",
      "lora generate --base DIR|FILE [--version V[:WEIGHT] ...] --prompt TEXT [--json]\n"
@@ -35,8 +39,7 @@ constexpr CommandRow kCommands[] = {
      "lora export --version V --format peft|gguf|diffusers|kohya --output PATH [--base DIR]\n"
      "    [--root DIR]",
      "write a version in another program's format"},
-    {"import",
-     "lora import FILE_OR_DIR --output DIR [--base DIR] [--alpha N] [--ignore-others]",
+    {"import", "lora import FILE_OR_DIR --output DIR [--base DIR] [--alpha N] [--ignore-others]",
      "make a version from another program's adapter"},
     {"inspect", "lora inspect FILE_OR_DIR [--json]",
      "what an adapter, a version, a base model or a GGUF file is"},

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "commands/cli.h"
 #include "commands/image_commands.h"
+#include "commands/reading.h"
 #include "commands/text_session.h"
 #include "data/text_source.h"
 
@@ -139,7 +140,9 @@ int run_eval(const Arguments& arguments) {
   options.pad_id = session.tokenizer->special().pad.value_or(0);
   std::vector<TextSamples> files;
   for (const std::string& path : a.data) {
-    files.push_back(tokenize_dataset(load_text_dataset(path, a.format), *session.prompt, options));
+    files.push_back(reading([&] {
+      return tokenize_dataset(load_text_dataset(path, a.format), *session.prompt, options);
+    }));
   }
   std::vector<Json> results(versions.size() * files.size());
   for (std::size_t v = 0; v < versions.size(); ++v) {

@@ -8,7 +8,9 @@
 
 #include "base/error.h"
 #include "base/table.h"
+#include "commands/adapter_version.h"
 #include "commands/cli.h"
+#include "commands/reading.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/adapters/gguf.h"
 #include "versions/store.h"
@@ -48,19 +50,20 @@ Path base_of(const ExportArguments& a, const LocatedVersion& version, const Adap
 
 void export_peft(const ExportArguments& a, const LocatedVersion&, const AdapterFile& adapter) {
   refuse_existing(a.output);
-  write_peft(a.output, adapter);
+  reading([&] { write_peft(a.output, adapter); });
 }
 
 void export_gguf(const ExportArguments& a, const LocatedVersion& version,
                  const AdapterFile& adapter) {
   const Path path = file_in(a, version.name + ".gguf");
-  const std::string bytes = encode_gguf(adapter, read_gguf_base(base_of(a, version, adapter)));
+  const std::string bytes =
+      reading([&] { return encode_gguf(adapter, read_gguf_base(base_of(a, version, adapter))); });
   write_file_atomic(path, bytes);
 }
 
 void export_diffusers(const ExportArguments& a, const LocatedVersion&, const AdapterFile& adapter) {
   const Path path = file_in(a, "pytorch_lora_weights.safetensors");
-  write_file_atomic(path, encode_diffusers(adapter));
+  write_file_atomic(path, reading([&] { return encode_diffusers(adapter); }));
 }
 
 void export_kohya(const ExportArguments& a, const LocatedVersion& version,
@@ -78,7 +81,7 @@ void export_kohya(const ExportArguments& a, const LocatedVersion& version,
   for (const auto& [key, value] : adapter.metadata) {  // a kohya file keeps what it said of itself
     if (key.starts_with("ss_") || key.starts_with("modelspec.")) info.extra[key] = value;
   }
-  write_file_atomic(path, encode_kohya(adapter, info));
+  write_file_atomic(path, reading([&] { return encode_kohya(adapter, info); }));
 }
 
 struct Format {
@@ -102,7 +105,7 @@ int run_export(const Arguments& arguments) {
   parse_arguments(app, "export", arguments);
   const Format& format = row_of(std::span<const Format>(kFormats), "format", a.format);
   const LocatedVersion version = locate_version(a.version, a.root);
-  const AdapterFile adapter = read_adapter(version.weights);
+  const AdapterFile adapter = read_located(version, version.weights);
   format.write(a, version, adapter);
   fmt::print("{}: {} modules as {}\n", a.output, adapter.modules.size(), format.name);
   return 0;

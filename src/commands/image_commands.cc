@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "commands/cli.h"
 #include "commands/image_data.h"
+#include "commands/reading.h"
 #include "io/contact_sheet.h"
 #include "models/samplers.h"
 #include "train/adapter_parameters.h"
@@ -115,8 +116,9 @@ int generate_images(const Arguments& arguments) {
   ImageArguments a = parse(arguments);
   set_threads(a.threads);
   const std::vector<NamedVersion> versions = name_versions(a.versions, a.root);
-  const auto sd = StableDiffusion::load(a.base, {.dtype = image_dtype(a.dtype)});
-  const SdPrompts prompts = SdPrompts::load(a.base, sd->kind());
+  const auto sd =
+      reading([&] { return StableDiffusion::load(a.base, {.dtype = image_dtype(a.dtype)}); });
+  const SdPrompts prompts = reading([&] { return SdPrompts::load(a.base, sd->kind()); });
   const std::vector<NamedLayer> layers = layers_of(*sd);
   set_size(a, *sd);
   const auto start = std::chrono::steady_clock::now();
@@ -145,8 +147,8 @@ int generate_images(const Arguments& arguments) {
 int eval_images(const std::string& base, const std::vector<NamedVersion>& versions,
                 const std::vector<std::string>& folders, bool json) {
   set_threads(0);
-  const auto sd = StableDiffusion::load(base, {.dtype = at::kFloat});
-  const SdPrompts prompts = SdPrompts::load(base, sd->kind());
+  const auto sd = reading([&] { return StableDiffusion::load(base, {.dtype = at::kFloat}); });
+  const SdPrompts prompts = reading([&] { return SdPrompts::load(base, sd->kind()); });
   const std::vector<NamedLayer> layers = layers_of(*sd);
   ImageDataOptions options;
   options.rule.resolution =

@@ -8,6 +8,7 @@
 #include "commands/adapter_version.h"
 #include "commands/cli.h"
 #include "commands/export.h"
+#include "commands/reading.h"
 #include "io/adapters/peft_config.h"
 #include "versions/store.h"
 
@@ -66,7 +67,7 @@ int run_import(const Arguments& arguments) {
   app.add_flag("--ignore-others", a.ignore_others);
   parse_arguments(app, "import", arguments);
   while (a.output.size() > 1 && a.output.ends_with('/')) a.output.pop_back();
-  const AdapterFile adapter = read_foreign(a);
+  const AdapterFile adapter = reading([&] { return read_foreign(a); });
   const Version version = manifest_of(a, adapter);
   reserve_folder(a.output, false);
   KohyaInfo info;

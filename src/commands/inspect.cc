@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "commands/cli.h"
 #include "commands/describe.h"
+#include "commands/reading.h"
 #include "versions/store.h"
 
 namespace lora {
@@ -110,7 +111,7 @@ int run_inspect(const Arguments& arguments) {
   app.add_flag("--json", as_json);
   parse_arguments(app, "inspect", arguments);
   if (!std::filesystem::exists(path)) path = locate_version(path, "output").folder.string();
-  const Json json = describe(path);
+  const Json json = reading([&] { return describe(path); });
   if (as_json) {
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
     return 0;

@@ -47,7 +47,8 @@ std::optional<ParentVersion> find_parent(const Config& config) {
   parent.located = locate_version(config.init_lora_weights, output_root(config));
   // A version's folder also tells alpha and targets (adapter_config.json).
   parent.adapter =
-      read_adapter(parent.located.folder.empty() ? parent.located.weights : parent.located.folder);
+      read_located(parent.located,
+                   parent.located.folder.empty() ? parent.located.weights : parent.located.folder);
   parent.weights =
       parent.located.version ? parent.located.version->weights : weights_record(parent.adapter);
   return parent;

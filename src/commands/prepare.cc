@@ -3,13 +3,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/text.h"
 #include "commands/cli.h"
+#include "commands/reading.h"
 #include "config/config.h"
 #include "data/prepare_images.h"
 #include "models/blip.h"
@@ -35,7 +39,8 @@ Colour colour_of(const std::string& text) {
     return {static_cast<std::uint8_t>(r), static_cast<std::uint8_t>(g),
             static_cast<std::uint8_t>(b)};
   }
-  fail_usage("--background: '", text, "' is no colour (expected white, black, grey or #rrggbb)");
+  fail_usage("lora prepare images: --background: '", text,
+             "' is no colour (expected white, black, grey or #rrggbb); choose one of them");
 }
 
 void add_options(CLI::App& app, PrepareArguments& a) {
@@ -78,6 +83,24 @@ void take_config(PrepareArguments& a, const CLI::App& app) {
   if (!given("--trigger")) a.images.captions.trigger = config.trigger_word;
 }
 
+// Buckets of a small resolution need small steps.
+void check_buckets(const ImageDataOptions& images) {
+  const BucketRule& rule = images.rule;
+  if (!images.buckets) return;
+  if (rule.min_size > rule.resolution || rule.max_size < rule.resolution) {
+    fail_usage("lora prepare images: --bucket-min ", rule.min_size, ", --bucket-max ",
+               rule.max_size, ": not around the resolution (found ", rule.resolution,
+               "); give for example --bucket-min ", rule.resolution / 2, " --bucket-max ",
+               rule.resolution * 2);
+  }
+  if (rule.step * 2 > rule.resolution) {
+    fail_usage("lora prepare images: --bucket-step: too coarse (found ", rule.step,
+               " at resolution ", rule.resolution,
+               ", expected at most half of it); give for example --bucket-step ",
+               std::max(8, rule.resolution / 64 * 8));
+  }
+}
+
 PrepareArguments parse(const std::string& verb, const Arguments& arguments) {
   PrepareArguments a;
   CLI::App app;
@@ -86,7 +109,11 @@ PrepareArguments parse(const std::string& verb, const Arguments& arguments) {
   take_config(a, app);
   if (a.input.empty())
     fail_usage("lora ", verb, ": --input is missing; name the folder of pictures");
-  if (a.output.empty()) fail_usage("lora ", verb, ": --output is missing; name what to write");
+  if (a.output.empty())
+    fail_usage(
+        "lora ", verb, ": --output is missing; name ",
+        verb == "label" ? "the table to write, such as metadata.csv" : "the folder to write");
+  check_buckets(a.images);
   a.images.folder = a.input;
   a.images.metadata = a.metadata;
   a.images.background = colour_of(a.background);
@@ -98,13 +125,25 @@ PrepareArguments parse(const std::string& verb, const Arguments& arguments) {
   return a;
 }
 
+// A bar on a terminal; elsewhere a line every ten seconds and at the end of each part.
 ImageProgress progress_lines() {
-  return [](std::size_t done, std::size_t all) {
-    if (stderr_is_terminal()) {
-      fmt::print(stderr, "\r\033[K{}/{} pictures{}", done, all, done == all ? "\n" : "");
-    } else if (done == all || done % 100 == 0) {
-      info(join(done, "/", all, " pictures"));
+  using Clock = std::chrono::steady_clock;
+  return [last = Clock::now()](std::string_view what, std::size_t done, std::size_t all) mutable {
+    const bool end = done == all;
+    const auto quiet = Clock::now() - last;
+    const bool terminal = stderr_is_terminal();
+    if (!end && quiet < (terminal ? std::chrono::milliseconds(100) : std::chrono::seconds(10))) {
+      return;
     }
+    last = Clock::now();
+    if (!terminal) {
+      info(join(what, ": ", done, " of ", all));
+      return;
+    }
+    const auto as_number = [](std::size_t n) { return static_cast<std::int64_t>(n); };
+    fmt::print(stderr, "\r\033[K{} {}{}", what,
+               progress_line(as_number(done), as_number(all), -1, ""), end ? "\n" : "");
+    std::fflush(stderr);
   };
 }
 
@@ -122,79 +161,146 @@ Json record_json(const ImageRecord& record) {
   return json;
 }
 
+// "metadata.csv:4" -> "metadata.csv", "09.txt" -> "sidecar files".
+std::string kind_of_source(const std::string& source) {
+  if (source.ends_with(".txt") || source.ends_with(".caption")) return "sidecar files";
+  if (source.starts_with("png:") || source.starts_with("exif:") || source.starts_with("iptc:") ||
+      source.starts_with("xmp:")) {
+    return "the pictures themselves";
+  }
+  if (source == "model") return "the captioning model";
+  if (source == "folder") return "folder names";
+  if (source == "file name") return "file names";
+  return source.substr(0, source.find(':'));
+}
+
+void print_sources(const ImageScan& scan) {
+  std::map<std::string, int> counts;
+  int without = 0;
+  for (const ImageRecord* record : scan.used()) {
+    if (record->found.source == "none") {
+      ++without;
+    } else {
+      ++counts[kind_of_source(record->found.source)];
+    }
+  }
+  std::vector<std::string> parts;
+  for (const auto& [source, count] : counts) parts.push_back(join(count, " from ", source));
+  if (without > 0) parts.push_back(join(without, " without"));
+  std::cout << "captions  " << join_words(parts) << "\n";
+}
+
+// What many pictures have in common is counted; what concerns one stands with its name.
+void print_notes(const ImageScan& scan) {
+  std::map<std::string, int> common;
+  for (const ImageRecord* record : scan.used()) {
+    std::vector<std::string> own;
+    for (const std::string& note : record->notes) {
+      if (note.starts_with("looks")) {
+        own.push_back(note);
+      } else {
+        ++common[note];
+      }
+    }
+    if (own.empty()) continue;
+    std::cout << "note      " << record->file.relative << ": " << join_words(own) << "\n";
+  }
+  std::vector<std::string> parts;
+  for (const auto& [note, count] : common) parts.push_back(join(count, " ", note));
+  if (!parts.empty()) std::cout << "done      " << join_words(parts) << "\n";
+}
+
 void print_scan(const ImageScan& scan) {
   for (const ImageRecord& record : scan.records) {
     if (record.verdict == PictureVerdict::used) continue;
     std::cout << "left out  " << record.file.relative << " ("
               << picture_verdict_name(record.verdict) << "): " << record.problem << "\n";
   }
-  for (const ImageRecord& record : scan.records) {
-    if (record.verdict != PictureVerdict::used || record.notes.empty()) continue;
-    std::cout << "note      " << record.file.relative << ": " << join_words(record.notes) << "\n";
-  }
+  print_notes(scan);
   for (const std::string& warning : scan.warnings) std::cout << "note      " << warning << "\n";
-  std::map<std::string, int> sources;
-  for (const ImageRecord* record : scan.used()) {
-    const std::string& source = record->found.source;
-    ++sources[source.ends_with(".txt") || source.ends_with(".caption")
-                  ? "sidecar files"
-                  : source.substr(0, source.find(':'))];
+  std::map<Size, int> sizes;
+  for (const ImageRecord* record : scan.used()) ++sizes[record->fit.bucket];
+  if (sizes.size() > 1) {
+    std::vector<std::string> parts;
+    for (const auto& [size, count] : sizes) {
+      parts.push_back(join(count, " of ", size.width, "x", size.height));
+    }
+    std::cout << "buckets   " << join_words(parts) << "\n";
   }
-  std::cout << "captions  ";
-  for (const auto& [source, count] : sources) std::cout << count << " from " << source << "  ";
-  std::cout << "\n";
+  print_sources(scan);
 }
 
-int prepare_pictures(const Arguments& arguments) {
-  const PrepareArguments a = parse("prepare images", arguments);
-  const PrepareReport report = prepare_images(a.images, a.output, progress_lines());
+Json report_json(const PrepareReport& report, const std::string& output) {
   const std::size_t used = report.outputs.size();
+  Json json = {{"output", output},
+               {"used", used},
+               {"left_out", report.scan.records.size() - used},
+               {"written", report.written},
+               {"unchanged", report.unchanged},
+               {"removed", report.removed},
+               {"edited", report.edited},
+               {"warnings", report.scan.warnings},
+               {"files", Json::array()}};
+  for (const ImageRecord& record : report.scan.records) {
+    json["files"].push_back(record_json(record));
+  }
+  return json;
+}
+
+int run_prepare_images(const Arguments& arguments) {
+  const PrepareArguments a = reading([&] { return parse("prepare images", arguments); });
+  const PrepareReport report = prepare_images(a.images, a.output, progress_lines());
   if (a.json) {
-    Json json = {{"output", a.output},
-                 {"used", used},
-                 {"left_out", report.scan.records.size() - used},
-                 {"written", report.written},
-                 {"unchanged", report.unchanged},
-                 {"removed", report.removed},
-                 {"warnings", report.scan.warnings},
-                 {"files", Json::array()}};
-    for (const ImageRecord& r : report.scan.records) json["files"].push_back(record_json(r));
-    std::cout << json.dump(2) << "\n";
+    std::cout << report_json(report, a.output).dump(2) << "\n";
     return 0;
   }
   print_scan(report.scan);
-  std::cout << used << " of " << report.scan.records.size() << " pictures in " << a.output << " ("
-            << report.written << " written, " << report.unchanged << " unchanged, "
-            << report.removed << " removed); captions in " << a.output << "/metadata.csv\n";
+  std::cout << report.outputs.size() << " of " << report.scan.records.size() << " pictures in "
+            << a.output << " (" << report.written << " written, " << report.unchanged
+            << " unchanged, " << report.removed << " removed); captions in " << a.output
+            << "/metadata.csv";
+  if (report.edited > 0) std::cout << " (" << report.edited << " edited by hand stay)";
+  std::cout << "\n";
   return 0;
+}
+
+// What `lora prepare --config FILE` is about.
+int run_prepare_config(const Arguments& arguments) {
+  const auto at = std::ranges::find(arguments, "--config");
+  if (at == arguments.end() || at + 1 == arguments.end()) {
+    fail_usage("lora prepare: what to prepare is missing; type `lora prepare images`, ",
+               "`lora prepare text` or `lora prepare --config FILE`");
+  }
+  const Config config = load_config(*(at + 1));
+  return config.task_type == "text-to-image" ? run_prepare_images(arguments)
+                                             : run_prepare_text(arguments);
 }
 
 }  // namespace
 
 int run_prepare(const Arguments& arguments) {
-  const std::string what = arguments.empty() ? "" : arguments.front();
-  if (what == "images") return prepare_pictures({arguments.begin() + 1, arguments.end()});
-  if (what.starts_with("--")) return prepare_pictures(arguments);
-  fail_usage("lora prepare: '", what, "': unknown (expected images, or --config FILE)",
-             did_you_mean(what, {"images"}));
+  const std::string what = arguments.empty() ? "--" : arguments.front();
+  if (what.starts_with("--")) return run_prepare_config(arguments);
+  const Arguments rest(arguments.begin() + 1, arguments.end());
+  if (what == "images") return run_prepare_images(rest);
+  if (what == "text") return run_prepare_text(rest);
+  fail_usage("lora prepare: '", what, "': unknown (expected images, text or --config FILE)",
+             did_you_mean(what, {"images", "text"}));
 }
 
 int run_label(const Arguments& arguments) {
-  PrepareArguments a = parse("label", arguments);
+  PrepareArguments a = reading([&] { return parse("label", arguments); });
   a.images.upscale = true;  // the size is not looked at: captions only
-  ImageFactsCache cache;
-  const ImageScan scan = scan_images(a.images, cache, progress_lines());
-  std::vector<std::string> names;
-  for (const ImageRecord* record : scan.used()) names.push_back(record->file.relative);
-  write_metadata(a.output, scan, names);
+  a.images.rule.step = 1;
+  const PrepareReport report = label_images(a.images, a.output, progress_lines());
   if (a.json) {
-    Json json = {{"output", a.output}, {"files", Json::array()}};
-    for (const ImageRecord& record : scan.records) json["files"].push_back(record_json(record));
-    std::cout << json.dump(2) << "\n";
+    std::cout << report_json(report, a.output).dump(2) << "\n";
     return 0;
   }
-  print_scan(scan);
-  std::cout << names.size() << " captions in " << a.output << "\n";
+  print_scan(report.scan);
+  std::cout << report.outputs.size() << " captions in " << a.output;
+  if (report.edited > 0) std::cout << " (" << report.edited << " edited by hand stay)";
+  std::cout << "\n";
   return 0;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `lora prepare images` and `lora label`: the data preprocessing engine from the command line.
+// `lora prepare images|text` and `lora label`.
 #pragma once
 
 #include "commands/commands.h"
@@ -7,6 +7,7 @@
 namespace lora {
 
 int run_prepare(const Arguments& arguments);
+int run_prepare_text(const Arguments& arguments);  // what follows `lora prepare text`
 int run_label(const Arguments& arguments);
 
 }  // namespace lora

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "commands/adapter_version.h"
+#include "commands/reading.h"
 #include "train/adapter_parameters.h"
 #include "train/precision.h"
 #include "train/threads.h"
@@ -63,10 +65,10 @@ bool is_image_base(const Path& base) {
 void apply_version(const NamedVersion& version, const std::vector<NamedLayer>& layers) {
   for (const NamedLayer& named : layers) named.layer->adapter = nullptr;
   if (!version.located) return;
-  const AdapterFile file = read_adapter(version.located->weights);
+  const AdapterFile file = read_located(*version.located, version.located->weights);
   const std::vector<LayerShape> shapes = shapes_of(layers);
   const AdapterMatch match = match_adapter(file, shapes);
-  require_complete(match, file, shapes);
+  reading([&] { require_complete(match, file, shapes); });
   attach(file, match, layers);
   for (const NamedLayer& named : layers) {
     if (named.layer->adapter != nullptr) named.layer->adapter->weight = version.weight;
@@ -75,12 +77,14 @@ void apply_version(const NamedVersion& version, const std::vector<NamedLayer>& l
 
 TextSession open_session(const SessionOptions& options) {
   set_threads(options.threads);
-  TextSession session;
-  session.tokenizer = Tokenizer::load(options.base);
-  session.prompt = std::make_unique<PromptTemplate>(options.prompt_template, session.tokenizer);
-  session.model = load_causal_lm(options.base, {.dtype = dtype_of_session(options)});
-  session.layers = layers_of(*session.model);
-  return session;
+  return reading([&] {
+    TextSession session;
+    session.tokenizer = Tokenizer::load(options.base);
+    session.prompt = std::make_unique<PromptTemplate>(options.prompt_template, session.tokenizer);
+    session.model = load_causal_lm(options.base, {.dtype = dtype_of_session(options)});
+    session.layers = layers_of(*session.model);
+    return session;
+  });
 }
 
 }  // namespace lora

@@ -15,6 +15,7 @@
 #include "commands/cli.h"
 #include "commands/parent.h"
 #include "commands/publish.h"
+#include "commands/reading.h"
 #include "models/models.h"
 #include "nn/new_adapter.h"
 #include "train/adapter_parameters.h"
@@ -197,12 +198,12 @@ std::string resume_command(const Options& options) {
 
 int run_train(const Arguments& arguments) {
   const Options options = parse(arguments);
-  Prepared run = prepare(options);
+  Prepared run = reading([&] { return prepare(options); });
   const Path folder = run.config.output_dir;
   report(run);
   if (options.check) return finish_check(run, options.json);
   require_passed(run.checks);
-  start_adapter(run);
+  reading([&] { start_adapter(run); });
   reserve_folder(folder, options.resume);
   std::filesystem::create_directories(folder / "logs");
   log_to_file(folder / "logs" / "train.log");

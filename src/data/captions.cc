@@ -23,8 +23,8 @@ void insert(std::map<std::string, Caption>& captions, const std::string& name,
   const std::string key = Path(name).lexically_normal().generic_string();
   const auto [at, fresh] = captions.try_emplace(key, Caption{text, where});
   if (!fresh && at->second.text != text) {
-    fail(where, ": '", name, "' has another caption at ", at->second.source,
-         "; keep one of the two");
+    fail_usage(where, ": '", name, "' has another caption at ", at->second.source,
+               "; keep one of the two");
   }
 }
 
@@ -33,9 +33,10 @@ std::map<std::string, Caption> from_csv(const Path& path) {
   const auto file = table.column(kFileColumns);
   const auto text = table.column(kTextColumns);
   if (!file || !text) {
-    fail(path.string(), ":1: no column for the ", file ? "caption" : "file name", " (found ",
-         join_words(table.header), "; expected ", join_words(file ? kTextColumns : kFileColumns),
-         "); name the columns in the first line");
+    fail_usage(path.string(), ":1: no column for the ", file ? "caption" : "file name", " (found ",
+               join_words(table.header), "; expected ",
+               join_words(file ? kTextColumns : kFileColumns),
+               "); name the columns in the first line");
   }
   std::map<std::string, Caption> captions;
   for (const CsvRow& row : table.rows) {
@@ -62,13 +63,13 @@ std::map<std::string, Caption> from_jsonl(const Path& path) {
     if (trim(text).empty()) continue;
     const Json json = Json::parse(text, nullptr, false);
     if (!json.is_object()) {
-      fail(path.string(), ":", line, ": not a JSON object; write one object a line");
+      fail_usage(path.string(), ":", line, ": not a JSON object; write one object a line");
     }
     const auto file = text_member(json, kFileColumns);
     const auto caption = text_member(json, kTextColumns);
     if (!file || !caption) {
-      fail(path.string(), ":", line, ": no ", file ? "caption (" : "file name (",
-           join_words(file ? kTextColumns : kFileColumns), ")");
+      fail_usage(path.string(), ":", line, ": no ", file ? "caption (" : "file name (",
+                 join_words(file ? kTextColumns : kFileColumns), ")");
     }
     insert(captions, *file, *caption, join(path.filename().string(), ":", line));
   }
@@ -131,11 +132,32 @@ std::string unique_tags(const std::string& text) {
   return join_words(kept);
 }
 
-std::string file_words(const Path& path) {
-  std::string words = path.stem().string();
+// "007", "640x480", "(2)"
+bool is_number(const std::string& word) {
+  return word.find_first_not_of("0123456789x().") == std::string::npos;
+}
+
+// What cameras, programs and people write where they describe nothing: "IMG", "DSC01234".
+bool is_generic(const std::string& word) {
+  constexpr std::string_view kWords[] = {
+      "img",     "image",    "images",     "dsc",      "dscn", "dscf", "pxl", "photo",
+      "photos",  "pic",      "pics",       "picture",  "copy", "scan", "raw", "pictures",
+      "dataset", "instance", "screenshot", "untitled", "data", "temp", "tmp", "train",
+      "input",   "output",   "final",      "class",    "test", "val"};
+  const std::string lower = lower_ascii(word);
+  const std::size_t digits = lower.find_last_not_of("0123456789");
+  return std::ranges::find(kWords, lower.substr(0, digits + 1)) != std::end(kWords);
+}
+
+// "01_red_lamp-640x480" -> "red lamp"; "IMG_0001", "train" -> "".
+std::string words_of_name(std::string name) {
   std::replace_if(
-      words.begin(), words.end(), [](char c) { return c == '_' || c == '-'; }, ' ');
-  return one_blank(words);
+      name.begin(), name.end(), [](char c) { return c == '_' || c == '-'; }, ' ');
+  std::vector<std::string> kept;
+  for (const std::string& word : split(one_blank(name), ' ')) {
+    if (!is_number(word)) kept.push_back(word);
+  }
+  return std::ranges::all_of(kept, is_generic) ? "" : join_words(kept, " ");
 }
 
 }  // namespace
@@ -148,16 +170,25 @@ CaptionTable CaptionTable::read(const Path& path) {
   } else if (ending == ".jsonl" || ending == ".json") {
     table.captions_ = from_jsonl(path);
   } else {
-    fail(path.string(), ": ending '", ending, "', expected .csv or .jsonl");
+    fail_usage(path.string(), ": ending '", ending, "', expected .csv or .jsonl");
   }
   return table;
 }
 
-CaptionTable CaptionTable::find(const Path& folder) {
+CaptionTable CaptionTable::find(const Path& folder, const Path& except) {
+  const auto plain = [](const Path& path) {
+    return std::filesystem::weakly_canonical(path).replace_extension();
+  };
+  if (!except.empty() && plain(except) == plain(folder / "metadata.csv")) return {};
   for (const char* name : {"metadata.csv", "metadata.jsonl"}) {
     if (std::filesystem::exists(folder / name)) return read(folder / name);
   }
   return {};
+}
+
+const Caption* CaptionTable::entry(const std::string& name) const {
+  const auto at = captions_.find(name);
+  return at == captions_.end() ? nullptr : &at->second;
 }
 
 std::optional<Caption> CaptionTable::of(const ImageFile& file) const {
@@ -188,7 +219,7 @@ std::optional<Caption> sidecar_caption(const Path& picture) {
     const std::string content = read_file(path);
     check_utf8(content, path.string());
     const std::string text = trim(without_bom(content));
-    if (text.empty()) fail(path.string(), ": is empty; write a caption or remove the file");
+    if (text.empty()) fail_usage(path.string(), ": is empty; write a caption or remove the file");
     return Caption{text, path.filename().string()};
   }
   return std::nullopt;
@@ -202,11 +233,11 @@ Caption find_caption(const ImageFile& file, const CaptionTable& table,
   if (embedded) return *embedded;
   if (model) return {model(), "model"};
   if (!file.concept_name.empty()) return {file.concept_name, "folder"};
-  const std::string words = file_words(file.path);
-  const Path folder = Path(file.relative).parent_path();
-  const bool is_number = words.find_first_not_of("0123456789 ") == std::string::npos;
-  if (is_number && !folder.empty()) return {file_words(folder.filename()), "folder"};
-  return {words, "file name"};
+  const std::string words = words_of_name(file.path.stem().string());
+  if (!words.empty()) return {words, "file name"};
+  const Path folder = std::filesystem::weakly_canonical(file.path).parent_path();
+  const std::string above = words_of_name(folder.filename().string());
+  return {above, above.empty() ? "none" : "folder"};
 }
 
 std::string apply_rules(const std::string& caption, const CaptionRules& rules) {

@@ -5,7 +5,9 @@
 //   3. text inside the picture: PNG chunks (WebUI "parameters": its prompt; Description, Caption,
 //      prompt), EXIF ImageDescription / UserComment / XPComment, IPTC Caption, XMP description
 //   4. a captioning model, where one is given
-//   5. the name of its "N_name" folder, else its own file name (a mere number: its folder's name)
+//   5. the name of its "N_name" folder; else its own file name without numbers, sizes ("640x480")
+//      and what cameras write (IMG_1234, DSC_1234, Screenshot); where nothing is left, the name of
+//      its folder, unless that is one like "images" or "train"; else none
 // Every caption keeps the name of its source.
 #pragma once
 
@@ -40,9 +42,12 @@ class CaptionTable {
   // column, a name twice with different captions, not JSON, not UTF-8.
   static CaptionTable read(const Path& path);
   // metadata.csv, else metadata.jsonl of the folder; an empty table where there is neither.
-  static CaptionTable find(const Path& folder);
+  // `except`: not this file, nor the one that differs from it by its ending only.
+  static CaptionTable find(const Path& folder, const Path& except = {});
 
   std::optional<Caption> of(const ImageFile& file) const;
+  // The entry of just this name, empty captions too.
+  const Caption* entry(const std::string& name) const;
   // Entries whose picture is not among `files`.
   std::vector<std::string> without_picture(const std::vector<ImageFile>& files) const;
 

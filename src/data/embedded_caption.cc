@@ -2,6 +2,7 @@
 // Captions inside a picture: PNG text chunks (libvips), EXIF, IPTC and XMP (exiv2).
 #include <array>
 #include <exiv2/exiv2.hpp>
+#include <mutex>
 
 #include "base/text.h"
 #include "base/utf8.h"
@@ -44,7 +45,14 @@ std::string exif_text(const Exiv2::Exifdatum& datum) {
   if (const auto* comment = dynamic_cast<const Exiv2::CommentValue*>(&datum.value())) {
     return comment->comment();
   }
-  return datum.print();
+  // Some programs write the block as bytes.
+  const bool bytes = datum.typeId() == Exiv2::unsignedByte || datum.typeId() == Exiv2::undefined;
+  if (datum.key() != "Exif.Photo.UserComment" || !bytes) return datum.print();
+  std::vector<Exiv2::byte> block(static_cast<std::size_t>(datum.size()));
+  datum.copy(block.data(), Exiv2::littleEndian);
+  Exiv2::CommentValue value;
+  value.read(block.data(), static_cast<long>(block.size()), Exiv2::littleEndian);
+  return value.comment();
 }
 
 template <typename Data, typename Key, typename ToText>
@@ -87,6 +95,8 @@ std::optional<Caption> from_metadata(Exiv2::Image& image) {
 std::optional<Caption> embedded_caption(const Path& path,
                                         const std::map<std::string, std::string>& png_text) {
   if (auto found = from_png(png_text)) return found;
+  static std::mutex mutex;  // exiv2's XMP parser serves one thread at a time
+  const std::lock_guard lock(mutex);
   try {
     Exiv2::LogMsg::setLevel(Exiv2::LogMsg::mute);
     const auto image = Exiv2::ImageFactory::open(path.string());

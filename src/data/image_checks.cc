@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 #include <vector>
 
 namespace lora {
@@ -31,14 +32,33 @@ std::uint64_t difference_hash(const Image& image) {
 
 int hamming(std::uint64_t a, std::uint64_t b) { return std::popcount(a ^ b); }
 
-double sharpness(const Image& image) {
+Mosaic mosaic_of(const Image& image) {
+  Mosaic mosaic{};
+  std::ranges::copy(resize_area(image, 8, 8).rgb, mosaic.begin());
+  return mosaic;
+}
+
+bool looks_alike(std::uint64_t hash_a, const Mosaic& a, std::uint64_t hash_b, const Mosaic& b) {
+  constexpr int kBits = 4, kColour = 16;
+  if (hamming(hash_a, hash_b) > kBits) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (std::abs(int{a[i]} - int{b[i]}) > kColour) return false;
+  }
+  return true;
+}
+
+Image for_measures(const Image& image) {
   const int side = std::min(image.width, image.height);
-  const double scale = side > 256 ? 256.0 / side : 1.0;
-  const int w = std::max(3, static_cast<int>(image.width * scale));
-  const int h = std::max(3, static_cast<int>(image.height * scale));
-  const std::vector<double> g = greys(scale < 1 ? resize_area(image, w, h) : image);
-  const auto width = static_cast<std::size_t>(scale < 1 ? w : image.width);
-  const std::size_t height = g.size() / width;
+  if (side <= 256) return image;
+  const double scale = 256.0 / side;
+  return resize_area(image, static_cast<int>(image.width * scale),
+                     static_cast<int>(image.height * scale));
+}
+
+double sharpness(const Image& small) {
+  const std::vector<double> g = greys(small);
+  const auto width = static_cast<std::size_t>(small.width);
+  const auto height = static_cast<std::size_t>(small.height);
   double sum = 0, squares = 0, count = 0;
   for (std::size_t y = 1; y + 1 < height; ++y) {
     for (std::size_t x = 1; x + 1 < width; ++x) {

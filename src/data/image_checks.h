@@ -2,6 +2,7 @@
 // Cheap measures of a picture: no network, a pass over its pixels.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "io/image.h"
@@ -9,12 +10,25 @@
 namespace lora {
 
 // 64-bit difference hash: the picture as 9x8 greys, each compared with its right neighbour.
-// Pictures that look alike differ in few bits (<= 4 of 64: a near-duplicate).
+// Pictures that look alike differ in few bits.
 std::uint64_t difference_hash(const Image& image);
 int hamming(std::uint64_t a, std::uint64_t b);
 
-// Variance of the Laplacian of the grey picture, scaled to a short side of 256 (if larger), so
-// that it does not depend on the size. Below about 30 (of 0..255 greys) a photo is blurred.
-double sharpness(const Image& image);
+// The picture as 8x8 colours, red, green, blue.
+using Mosaic = std::array<std::uint8_t, 192>;
+Mosaic mosaic_of(const Image& image);
+
+// Both the same picture in another size, format or quality: hashes differ in at most 4 bits of 64,
+// and no colour of the mosaics by more than 16 of 255. The hash alone takes drawings on a plain
+// ground for each other.
+bool looks_alike(std::uint64_t hash_a, const Mosaic& a, std::uint64_t hash_b, const Mosaic& b);
+
+// The picture with a short side of 256, where it is larger: all measures are taken of this, so that
+// they do not depend on the size.
+Image for_measures(const Image& image);
+
+// Variance of the Laplacian of the grey picture. Below about 30 (of 0..255 greys) a photo is
+// blurred.
+double sharpness(const Image& small);
 
 }  // namespace lora

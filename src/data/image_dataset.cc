@@ -5,16 +5,16 @@
 
 #include <array>
 #include <map>
+#include <mutex>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "base/text.h"
-#include "data/image_checks.h"
 
 namespace lora {
 namespace {
 
 constexpr double kBlurred = 30;
-constexpr int kNear = 4;  // of 64 bits
 
 constexpr std::array<std::string_view, 5> kVerdicts = {"used", "too small", "duplicate", "blurred",
                                                        "broken"};
@@ -43,73 +43,132 @@ std::vector<std::string> what_was_done(const DecodedImage& decoded) {
 ImageFacts facts_of(const Path& path, const DecodedImage& decoded) {
   ImageFacts facts;
   facts.size = {decoded.image.width, decoded.image.height};
-  facts.hash = difference_hash(decoded.image);
-  facts.sharpness = sharpness(decoded.image);
+  const Image small = for_measures(decoded.image);
+  facts.hash = difference_hash(small);
+  facts.mosaic = mosaic_of(small);
+  facts.sharpness = sharpness(small);
   facts.notes = what_was_done(decoded);
   facts.embedded = embedded_caption(path, decoded.text);
   return facts;
 }
 
+int least_side(const ImageDataOptions& options) {
+  return options.buckets ? options.rule.min_size : options.rule.resolution;
+}
+
+void set_aside(ImageRecord& record, PictureVerdict verdict, std::string problem) {
+  record.verdict = verdict;
+  record.problem = std::move(problem);
+}
+
 void judge(ImageRecord& record, const ImageDataOptions& options) {
   if (is_too_small(options, record.size)) {
-    record.verdict = PictureVerdict::too_small;
-    const int least = options.buckets ? options.rule.min_size : options.rule.resolution;
-    record.problem = join(record.size.width, "x", record.size.height, " is smaller than ", least,
-                          "; allow upscaling, or lower the resolution");
+    set_aside(
+        record, PictureVerdict::too_small,
+        join(record.size.width, "x", record.size.height, " is smaller than ", least_side(options),
+             "; lower the resolution, or enlarge it (`lora prepare images --upscale`)"));
     return;
   }
   if (record.sharpness < options.min_sharpness) {
-    record.verdict = PictureVerdict::blurred;
-    record.problem = fmt::format("sharpness {:.0f}, expected at least {:.0f}", record.sharpness,
-                                 options.min_sharpness);
+    set_aside(record, PictureVerdict::blurred,
+              fmt::format("sharpness {:.0f}, expected at least {:.0f}", record.sharpness,
+                          options.min_sharpness));
     return;
   }
-  record.fit = fit_of(options, record.size);
+  try {
+    record.fit = fit_of(options, record.size);
+  } catch (const Error&) {
+    set_aside(record, PictureVerdict::too_small,
+              join(record.size.width, "x", record.size.height, " at the area of ",
+                   options.rule.resolution, "x", options.rule.resolution,
+                   " has a side shorter than a bucket step (", options.rule.step,
+                   "); lower the step, or crop the picture"));
+  }
 }
 
-ImageFacts& look_at(ImageRecord& record, const ImageDataOptions& options, ImageFactsCache& cache) {
-  record.sha256 = sha256_file(record.file.path);
-  const auto known = cache.find(record.sha256);
-  if (known != cache.end()) return known->second;
-  const DecodedImage decoded = read_image(record.file.path, {.background = options.background});
-  return cache[record.sha256] = facts_of(record.file.path, decoded);
+// "FOLDER/a.jpg: not a picture" -> "not a picture": the record names the file.
+std::string without_path(const std::string& text, const ImageFile& file) {
+  const std::string head = file.path.string() + ": ";
+  return text.starts_with(head) ? text.substr(head.size()) : text;
 }
 
-void fill_record(ImageRecord& record, const ImageDataOptions& options, const CaptionTable& table,
-                 ImageFactsCache& cache) {
-  ImageFacts& facts = look_at(record, options, cache);
+// The part of a scan that takes time and needs nothing but the file.
+class Looker {
+ public:
+  Looker(const ImageDataOptions& options, ImageFactsCache& cache, const ImageProgress& progress)
+      : options_(options), cache_(cache), progress_(progress) {}
+
+  void look_at_all(std::vector<ImageRecord>& records) {
+    parallel_for(records.size(), [&](std::size_t i) {
+      ImageRecord& record = records[i];
+      try {
+        look_at(record);
+      } catch (const Error& error) {
+        set_aside(record, PictureVerdict::broken, without_path(error.what(), record.file));
+      }
+      const std::lock_guard lock(mutex_);
+      if (progress_) progress_("looking at pictures", ++done_, records.size());
+    });
+  }
+
+ private:
+  void look_at(ImageRecord& record) {
+    record.sha256 = sha256_file(record.file.path);
+    {
+      const std::lock_guard lock(mutex_);
+      if (cache_.contains(record.sha256)) return;
+    }
+    const DecodedImage decoded = read_image(record.file.path, {.background = options_.background});
+    ImageFacts facts = facts_of(record.file.path, decoded);
+    const std::lock_guard lock(mutex_);
+    cache_.try_emplace(record.sha256, std::move(facts));
+  }
+
+  const ImageDataOptions& options_;
+  ImageFactsCache& cache_;
+  const ImageProgress& progress_;
+  std::mutex mutex_;  // over cache_, done_ and the calls of progress_
+  std::size_t done_ = 0;
+};
+
+void take_facts(ImageRecord& record, const ImageFacts& facts) {
   record.size = facts.size;
   record.hash = facts.hash;
+  record.mosaic = facts.mosaic;
   record.sharpness = facts.sharpness;
   record.notes = facts.notes;
   if (record.sharpness < kBlurred) {
     record.notes.push_back(fmt::format("looks blurred (sharpness {:.0f})", record.sharpness));
   }
+}
+
+void find_text(ImageRecord& record, const ImageDataOptions& options, const CaptionTable& table,
+               ImageFacts& facts) {
   std::function<std::string()> model;
   if (options.captioner) {
     model = [&] {
-      if (!facts.model_caption) {
-        const ImageOptions flatten{.background = options.background};
-        facts.model_caption = options.captioner(read_image(record.file.path, flatten).image);
-      }
-      return *facts.model_caption;
+      const auto known = facts.model_captions.find(options.captioner_name);
+      if (known != facts.model_captions.end()) return known->second;
+      const ImageOptions flatten{.background = options.background};
+      const Image image = read_image(record.file.path, flatten).image;
+      return facts.model_captions[options.captioner_name] = options.captioner(image);
     };
   }
   record.found = find_caption(record.file, table, facts.embedded, model);
   record.caption = apply_rules(record.found.text, options.captions);
-  judge(record, options);
 }
 
-ImageRecord read_record(const ImageFile& file, const ImageDataOptions& options,
-                        const CaptionTable& table, ImageFactsCache& cache) {
-  ImageRecord record{.file = file};
+void fill_record(ImageRecord& record, const ImageDataOptions& options, const CaptionTable& table,
+                 ImageFactsCache& cache) {
+  if (record.verdict == PictureVerdict::broken) return;
   try {
-    fill_record(record, options, table, cache);
+    ImageFacts& facts = cache.at(record.sha256);
+    take_facts(record, facts);
+    judge(record, options);
+    if (record.verdict == PictureVerdict::used) find_text(record, options, table, facts);
   } catch (const Error& error) {
-    record.verdict = PictureVerdict::broken;
-    record.problem = error.what();
+    set_aside(record, PictureVerdict::broken, without_path(error.what(), record.file));
   }
-  return record;
 }
 
 // Exact copies (same bytes) are left out but for the first; near-duplicates are only noted.
@@ -125,11 +184,35 @@ void find_duplicates(std::vector<ImageRecord>& records, bool keep) {
       continue;
     }
     for (const ImageRecord* other : kept) {
-      if (hamming(record.hash, other->hash) > kNear) continue;
+      if (!looks_alike(record.hash, record.mosaic, other->hash, other->mosaic)) continue;
       record.notes.push_back("looks like " + other->file.relative);
       break;
     }
     kept.push_back(&record);
+  }
+}
+
+void add_warnings(ImageScan& scan, const ImageDataOptions& options, const CaptionTable& table) {
+  std::vector<ImageFile> files;
+  std::size_t small = 0, empty = 0;
+  for (const ImageRecord& record : scan.records) {
+    files.push_back(record.file);
+    small += record.verdict == PictureVerdict::too_small;
+    empty += record.verdict == PictureVerdict::used && record.caption.empty();
+  }
+  const std::vector<std::string> missing = table.without_picture(files);
+  if (!missing.empty()) {
+    scan.warnings.push_back(join(
+        missing.size(), " entries of the metadata have no picture (first: ", missing.front(), ")"));
+  }
+  if (small * 2 > scan.records.size()) {
+    scan.warnings.push_back(join(small, " of ", scan.records.size(), " pictures are smaller than ",
+                                 least_side(options),
+                                 "; a lower resolution would use them, upscaling blurs them"));
+  }
+  if (empty > 0) {
+    scan.warnings.push_back(join(empty, " pictures have no caption and no name that says what ",
+                                 "they show; write captions, or give a trigger word"));
   }
 }
 
@@ -142,7 +225,7 @@ void find_duplicates(std::vector<ImageRecord>& records, bool keep) {
     text += join("\n  ", record.file.relative, ": ", record.problem);
   }
   if (scan.records.size() > 5) text += join("\n  and ", scan.records.size() - 5, " more");
-  fail(text);
+  fail_usage(text);
 }
 
 }  // namespace
@@ -162,19 +245,19 @@ std::vector<const ImageRecord*> ImageScan::used() const& {
 ImageScan scan_images(const ImageDataOptions& options, ImageFactsCache& cache,
                       const ImageProgress& progress) {
   const std::vector<ImageFile> files = list_images(options.folder);
-  const CaptionTable table = options.metadata.empty() ? CaptionTable::find(options.folder)
-                                                      : CaptionTable::read(options.metadata);
+  const CaptionTable table = options.metadata.empty()
+                                 ? CaptionTable::find(options.folder, options.result)
+                                 : CaptionTable::read(options.metadata);
   ImageScan scan;
-  for (const ImageFile& file : files) {
-    scan.records.push_back(read_record(file, options, table, cache));
-    if (progress) progress(scan.records.size(), files.size());
+  for (const ImageFile& file : files) scan.records.push_back({.file = file});
+  Looker(options, cache, progress).look_at_all(scan.records);
+  std::size_t done = 0;
+  for (ImageRecord& record : scan.records) {
+    fill_record(record, options, table, cache);
+    if (options.captioner && progress) progress("captions", ++done, files.size());
   }
   find_duplicates(scan.records, options.keep_duplicates);
-  const std::vector<std::string> missing = table.without_picture(files);
-  if (!missing.empty()) {
-    scan.warnings.push_back(join(
-        missing.size(), " entries of the metadata have no picture (first: ", missing.front(), ")"));
-  }
+  add_warnings(scan, options, table);
   if (scan.used().empty()) fail_without_pictures(scan, options.folder);
   return scan;
 }

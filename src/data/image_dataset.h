@@ -12,12 +12,14 @@
 
 #include "data/buckets.h"
 #include "data/captions.h"
+#include "data/image_checks.h"
 
 namespace lora {
 
 struct ImageDataOptions {
   Path folder;
   Path metadata;         // empty: metadata.csv or metadata.jsonl of the folder
+  Path result;           // a metadata file of the folder that is written, not read (`lora label`)
   bool buckets = false;  // aspect buckets; else one square resolution
   BucketRule rule;       // resolution, and the rest for buckets
   bool upscale = false;  // enlarge pictures that are too small
@@ -42,6 +44,7 @@ struct ImageRecord {
   Size size;                       // upright
   Fit fit;
   std::uint64_t hash = 0;  // difference_hash
+  Mosaic mosaic{};
   double sharpness = 0;
   Caption found;        // as it was found, with its source
   std::string caption;  // after the rules
@@ -60,18 +63,21 @@ struct ImageScan {
 struct ImageFacts {
   Size size;
   std::uint64_t hash = 0;
+  Mosaic mosaic{};
   double sharpness = 0;
   std::vector<std::string> notes;
   std::optional<Caption> embedded;
-  std::optional<std::string> model_caption;  // by options.captioner_name
+  std::map<std::string, std::string> model_captions;  // by options.captioner_name
 };
 using ImageFactsCache = std::map<std::string, ImageFacts>;
 
-// Called after each file: files done, files in all.
-using ImageProgress = std::function<void(std::size_t done, std::size_t all)>;
+// Called after each file, one call at a time, while nothing changes the cache: what is being done
+// ("looking at pictures"), files done, files in all.
+using ImageProgress = std::function<void(std::string_view what, std::size_t done, std::size_t all)>;
 
-// Reads every picture once. A broken file never stops the run. Throws Error where no picture can
-// be used, naming what was wrong. Facts are taken from `cache` and added to it.
+// Reads every picture once, several at a time. A broken file never stops the run. Throws Error
+// (usage) where no picture can be used, naming what was wrong. Facts are taken from `cache` and
+// added to it.
 ImageScan scan_images(const ImageDataOptions& options, ImageFactsCache& cache,
                       const ImageProgress& progress = {});
 

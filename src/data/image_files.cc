@@ -47,9 +47,9 @@ std::string found_text(const std::map<std::string, int>& endings) {
 
 std::vector<ImageFile> list_images(const Path& folder) {
   namespace fs = std::filesystem;
-  if (!fs::exists(folder)) fail(folder.string(), ": no such folder; check the path");
+  if (!fs::exists(folder)) fail_usage(folder.string(), ": no such folder; check the path");
   if (!fs::is_directory(folder))
-    fail(folder.string(), ": is a file, expected a folder of pictures");
+    fail_usage(folder.string(), ": is a file, expected a folder of pictures; name its folder");
   std::vector<ImageFile> files;
   std::map<std::string, int> others;
   auto at =
@@ -69,10 +69,10 @@ std::vector<ImageFile> list_images(const Path& folder) {
     files.push_back(std::move(file));
   }
   if (files.empty()) {
-    fail(folder.string(),
-         ": no pictures (looked for .png .jpg .jpeg .webp .tif .tiff .avif .gif "
-         ".bmp in it and below; found ",
-         found_text(others), "); check the path");
+    fail_usage(folder.string(),
+               ": no pictures (looked for .png .jpg .jpeg .webp .tif .tiff .avif .gif "
+               ".bmp in it and below; found ",
+               found_text(others), "); check the path");
   }
   std::sort(files.begin(), files.end(),
             [](const ImageFile& a, const ImageFile& b) { return a.relative < b.relative; });

@@ -11,8 +11,8 @@ namespace lora {
 
 struct ImageFile {
   Path path;
-  std::string relative;  // to the folder that was searched, with '/'
-  int repeats = 1;       // kohya's "10_name" folders: 10
+  std::string relative;      // to the folder that was searched, with '/'
+  int repeats = 1;           // kohya's "10_name" folders: 10
   std::string concept_name;  // "name" of such a folder, "" elsewhere
 };
 

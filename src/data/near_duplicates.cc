@@ -93,34 +93,8 @@ std::size_t rows_for(double threshold, std::size_t hashes) {
   return 1;
 }
 
-}  // namespace
-
-std::string normalised_text(std::string_view text) {
-  const std::string folded =
-      unicode::lower(unicode::normalized(unicode::lossy(text), unicode::Form::nfkc));
-  std::string out;
-  for (std::size_t at = 0; at < folded.size();) {
-    const std::size_t begin = at;
-    const std::uint32_t code = unicode::next(folded, at);
-    if (!unicode::is_white(code)) {
-      out.append(folded, begin, at - begin);
-    } else if (!out.empty() && out.back() != ' ') {
-      out += ' ';
-    }
-  }
-  if (out.ends_with(' ')) out.pop_back();
-  return out;
-}
-
-NearDuplicates::NearDuplicates(double threshold) : threshold_(threshold) {
-  if (!(threshold > 0 && threshold <= 1)) {
-    fail_usage("similarity: ", threshold, " is out of range (expected above 0, up to 1)");
-  }
-  rows_ = rows_for(threshold, kHashes);
-}
-
-NearDuplicates::Sketch NearDuplicates::sketch_of(std::string_view normalised) {
-  Sketch sketch;
+TextSketch sketch_of(std::string_view normalised) {
+  TextSketch sketch;
   std::vector<std::uint64_t> hashes;
   for (const std::string_view word : words_of(normalised)) {
     hashes.push_back(hash_of(word));
@@ -142,7 +116,40 @@ NearDuplicates::Sketch NearDuplicates::sketch_of(std::string_view normalised) {
   return sketch;
 }
 
-NearDuplicates::Signature NearDuplicates::signature_of(const Sketch& sketch) {
+}  // namespace
+
+std::string normalised_text(std::string_view text) {
+  const std::string folded =
+      unicode::lower(unicode::normalized(unicode::lossy(text), unicode::Form::nfkc));
+  std::string out;
+  for (std::size_t at = 0; at < folded.size();) {
+    const std::size_t begin = at;
+    const std::uint32_t code = unicode::next(folded, at);
+    if (!unicode::is_white(code)) {
+      out.append(folded, begin, at - begin);
+    } else if (!out.empty() && out.back() != ' ') {
+      out += ' ';
+    }
+  }
+  if (out.ends_with(' ')) out.pop_back();
+  return out;
+}
+
+double text_similarity(std::string_view a, std::string_view b) {
+  const std::string first = normalised_text(a), second = normalised_text(b);
+  if (first == second) return 1;
+  const TextSketch x = sketch_of(first), y = sketch_of(second);
+  return x.numbers == y.numbers ? jaccard(x.shingles, y.shingles) : 0;
+}
+
+NearDuplicates::NearDuplicates(double threshold) : threshold_(threshold) {
+  if (!(threshold > 0 && threshold <= 1)) {
+    fail_usage("similarity: ", threshold, " is out of range (expected above 0, up to 1)");
+  }
+  rows_ = rows_for(threshold, kHashes);
+}
+
+NearDuplicates::Signature NearDuplicates::signature_of(const TextSketch& sketch) {
   static const Family family;
   Signature signature;
   signature.fill(std::numeric_limits<std::uint32_t>::max());
@@ -161,12 +168,13 @@ std::uint64_t NearDuplicates::band_key(const Signature& signature, std::size_t b
   return key;
 }
 
-std::optional<TextMatch> NearDuplicates::find(std::string_view text) const {
+std::optional<TextMatch> NearDuplicates::find(
+    std::string_view text, const std::function<bool(std::size_t)>& accept) const {
   const std::string normalised = normalised_text(text);
   const auto same = equal_.find(sha256(normalised));
   if (same != equal_.end()) return TextMatch{same->second, 1, true};
   if (threshold_ > 0.999) return std::nullopt;
-  const Sketch sketch = sketch_of(normalised);
+  const TextSketch sketch = sketch_of(normalised);
   const Signature signature = signature_of(sketch);
   std::vector<std::uint32_t> candidates;
   for (std::size_t band = 0; band < kHashes / rows_; ++band) {
@@ -178,10 +186,11 @@ std::optional<TextMatch> NearDuplicates::find(std::string_view text) const {
   candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
   std::optional<TextMatch> best;
   for (const std::uint32_t index : candidates) {
-    const Sketch& other = texts_[index];
+    const TextSketch& other = texts_[index];
     if (other.numbers != sketch.numbers) continue;
     const double similarity = jaccard(sketch.shingles, other.shingles);
     if (similarity < threshold_ || (best && similarity <= best->similarity)) continue;
+    if (accept && !accept(index)) continue;
     best = TextMatch{index, similarity, false};
   }
   return best;

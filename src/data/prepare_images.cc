@@ -1,82 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/prepare_images.h"
 
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "base/text.h"
+#include "data/prepare_state.h"
 #include "io/csv.h"
 
 namespace lora {
 namespace {
-
-using Json = nlohmann::json;
-
-struct Made {
-  std::string source_sha256, settings, output_sha256;
-};
-
-// The memory between two runs: facts by picture, and what each output was made from.
-struct State {
-  ImageFactsCache facts;
-  std::map<std::string, Made> outputs;  // by file_name
-};
-
-Json facts_json(const ImageFacts& facts) {
-  Json json = {{"size", {facts.size.width, facts.size.height}},
-               {"hash", facts.hash},
-               {"sharpness", facts.sharpness},
-               {"notes", facts.notes}};
-  if (facts.embedded) json["embedded"] = {facts.embedded->text, facts.embedded->source};
-  if (facts.model_caption) json["model_caption"] = *facts.model_caption;
-  return json;
-}
-
-ImageFacts facts_from(const Json& json) {
-  ImageFacts facts;
-  facts.size = {json.at("size").at(0), json.at("size").at(1)};
-  facts.hash = json.at("hash");
-  facts.sharpness = json.at("sharpness");
-  facts.notes = json.at("notes").get<std::vector<std::string>>();
-  if (json.contains("embedded")) {
-    facts.embedded = Caption{json["embedded"].at(0), json["embedded"].at(1)};
-  }
-  if (json.contains("model_caption")) facts.model_caption = json["model_caption"];
-  return facts;
-}
-
-// What changes the facts: the background shows through when the hash is made; the model.
-std::string facts_key(const ImageDataOptions& options) {
-  return join("1|", int{options.background[0]}, ",", int{options.background[1]}, ",",
-              int{options.background[2]}, "|", options.captioner_name);
-}
-
-State read_state(const Path& path, const ImageDataOptions& options) {
-  State state;
-  if (!std::filesystem::exists(path)) return state;
-  try {
-    const Json json = Json::parse(read_file(path));
-    for (const auto& [name, made] : json.at("outputs").items()) {
-      state.outputs[name] = {made.at(0), made.at(1), made.at(2)};
-    }
-    if (json.at("facts_key") != facts_key(options)) return state;
-    for (const auto& [sha, facts] : json.at("facts").items()) state.facts[sha] = facts_from(facts);
-  } catch (const Json::exception&) {
-    return {};  // a state that cannot be read is only a lost shortcut
-  }
-  return state;
-}
-
-void write_state(const Path& path, const State& state, const ImageDataOptions& options) {
-  Json json = {
-      {"facts_key", facts_key(options)}, {"facts", Json::object()}, {"outputs", Json::object()}};
-  for (const auto& [sha, facts] : state.facts) json["facts"][sha] = facts_json(facts);
-  for (const auto& [name, made] : state.outputs) {
-    json["outputs"][name] = {made.source_sha256, made.settings, made.output_sha256};
-  }
-  write_file_atomic(path, json.dump());
-}
 
 void write_if_changed(const Path& path, const std::string& content) {
   if (std::filesystem::exists(path) && read_file(path) == content) return;
@@ -91,13 +27,13 @@ std::vector<std::string> output_names(const std::vector<const ImageRecord*>& use
   };
   for (const ImageRecord* record : used) ++count[plain(*record)];
   std::vector<std::string> names;
+  std::set<std::string> taken;
   for (const ImageRecord* record : used) {
-    const Path path(record->file.relative);
-    const std::string ending = path.extension().string().substr(1);
-    names.push_back(count[plain(*record)] == 1
-                        ? plain(*record)
-                        : (path.parent_path() / (path.stem().string() + "_" + ending + ".png"))
-                              .generic_string());
+    const std::string ending = Path(record->file.relative).extension().string().substr(1);
+    std::string name = plain(*record);
+    if (count[name] > 1) name.replace(name.size() - 4, 4, "_" + ending + ".png");
+    while (!taken.insert(name).second) name.insert(name.size() - 4, "_");
+    names.push_back(name);
   }
   return names;
 }
@@ -115,27 +51,35 @@ void check_folders(const Path& input, const Path& output) {
   }
 }
 
-bool is_current(const State& state, const Path& path, const std::string& name,
-                const ImageRecord& record, const std::string& settings) {
-  const auto made = state.outputs.find(name);
-  return made != state.outputs.end() && made->second.source_sha256 == record.sha256 &&
-         made->second.settings == settings && std::filesystem::exists(path) &&
-         sha256_file(path) == made->second.output_sha256;
+bool is_current(const PreparedOutput& made, const Path& path, const ImageRecord& record,
+                const std::string& settings) {
+  return made.source_sha256 == record.sha256 && made.settings == settings &&
+         std::filesystem::exists(path) && sha256_file(path) == made.output_sha256;
 }
 
 // Outputs of an earlier run whose picture is gone or no longer used.
-std::size_t remove_stale(State& state, const Path& output, const std::vector<std::string>& names) {
+std::size_t remove_stale(const PrepareState& state, const Path& output,
+                         const std::vector<std::string>& names) {
   const std::set<std::string> wanted(names.begin(), names.end());
   std::size_t removed = 0;
-  for (auto at = state.outputs.begin(); at != state.outputs.end();) {
-    if (wanted.contains(at->first)) {
-      ++at;
-      continue;
+  for (const auto& [name, made] : state.outputs) {
+    if (wanted.contains(name)) continue;
+    removed += std::filesystem::remove(output / name);
+    std::error_code not_empty;
+    for (Path folder = Path(name).parent_path(); !folder.empty(); folder = folder.parent_path()) {
+      std::filesystem::remove(output / folder, not_empty);
     }
-    removed += std::filesystem::remove(output / at->first);
-    at = state.outputs.erase(at);
   }
   return removed;
+}
+
+// What a killed run may leave: files that were never renamed to their names.
+void remove_unfinished(const Path& output) {
+  std::vector<Path> unfinished;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(output)) {
+    if (entry.path().extension() == ".tmp") unfinished.push_back(entry.path());
+  }
+  for (const Path& path : unfinished) std::filesystem::remove(path);
 }
 
 std::string report_tsv(const ImageScan& scan) {
@@ -149,8 +93,6 @@ std::string report_tsv(const ImageScan& scan) {
   }
   return text;
 }
-
-}  // namespace
 
 void write_metadata(const Path& csv, const ImageScan& scan, const std::vector<std::string>& names) {
   std::string table = csv_line({"file_name", "text", "source", "original"});
@@ -169,34 +111,141 @@ void write_metadata(const Path& csv, const ImageScan& scan, const std::vector<st
   write_if_changed(Path(csv).replace_extension(".jsonl"), lines);
 }
 
+// The text in metadata.csv or .jsonl where somebody has changed it since it was written.
+std::optional<std::string> edited_text(const std::vector<CaptionTable>& tables,
+                                       const std::string& name, const WrittenCaption& written) {
+  bool there = false;
+  for (const CaptionTable& table : tables) {
+    const Caption* entry = table.entry(name);
+    if (entry == nullptr || trim(entry->text).empty()) continue;
+    there |= &table == &tables.front();  // a row that is gone from metadata.csv is given up
+    if (entry->text != written.text && entry->text != written.before) return entry->text;
+  }
+  return there && written.edited ? std::optional(written.text) : std::nullopt;
+}
+
+// Edited captions stay; the others are noted as what is going to be written.
+std::size_t keep_edits(ImageScan& scan, const std::vector<std::string>& names, const Path& csv,
+                       PrepareState& state) {
+  std::vector<CaptionTable> tables;
+  for (const Path& path : {csv, Path(csv).replace_extension(".jsonl")}) {
+    tables.push_back(std::filesystem::exists(path) ? CaptionTable::read(path) : CaptionTable());
+  }
+  std::size_t edited = 0, i = 0;
+  for (ImageRecord& record : scan.records) {
+    if (record.verdict != PictureVerdict::used) continue;
+    const auto [known, fresh] = state.captions.try_emplace(names[i++]);
+    WrittenCaption& written = known->second;
+    const auto text = fresh ? std::nullopt : edited_text(tables, known->first, written);
+    if (text) {
+      record.caption = *text;
+      record.found = {*text, "edited"};
+      ++edited;
+    }
+    written.text = record.caption;
+    written.edited = text.has_value();
+  }
+  return edited;
+}
+
+// Texts, in an order in which a kill at any point is no edit in the eyes of the next run.
+void write_captions(PrepareReport& report, const Path& csv, PrepareState& state) {
+  report.edited = keep_edits(report.scan, report.outputs, csv, state);
+  state.keep_only(report.scan, report.outputs);
+  state.write();
+  write_metadata(csv, report.scan, report.outputs);
+  for (auto& [name, caption] : state.captions) caption.before = caption.text;
+  state.write();
+}
+
+// A folder that a user names by mistake keeps its files.
+void check_is_ours(const PrepareState& state, const Path& output) {
+  std::filesystem::create_directories(output);
+  if (state.existed()) return;
+  for (const auto& entry : std::filesystem::directory_iterator(output)) {
+    const std::string name = entry.path().filename().string();
+    if (name == ".prepare.json.tmp") continue;  // of a run that was killed at once
+    fail_usage(output.string(), ": the folder holds other files (found ", name,
+               ", expected an empty folder or the result of an earlier run); choose another "
+               "--output");
+  }
+}
+
+// Progress that saves what is known now and then.
+ImageProgress saving(PrepareState& state, const ImageProgress& progress) {
+  return [&state, &progress](std::string_view what, std::size_t done, std::size_t all) {
+    state.write_if_due();
+    if (progress) progress(what, done, all);
+  };
+}
+
+void write_pictures(PrepareReport& report, const ImageDataOptions& options, const Path& output,
+                    PrepareState& state, const ImageProgress& progress) {
+  const auto used = report.scan.used();
+  const std::string settings = pixel_settings(options);
+  for (const std::string& name : report.outputs) state.outputs.try_emplace(name);
+  state.write();     // a run that is killed now knows its own files
+  std::mutex mutex;  // over report, state and progress
+  std::size_t done = 0;
+  parallel_for(used.size(), [&](std::size_t i) {
+    const std::string& name = report.outputs[i];
+    std::unique_lock lock(mutex);
+    const PreparedOutput made = state.outputs.at(name);
+    lock.unlock();
+    const bool current = is_current(made, output / name, *used[i], settings);
+    std::string png;
+    if (!current) {
+      png = encode_png(training_image(*used[i], options));
+      write_file_atomic(output / name, png);
+    }
+    lock.lock();
+    ++(current ? report.unchanged : report.written);
+    if (!current) state.outputs[name] = {used[i]->sha256, settings, sha256(png)};
+    progress("writing pictures", ++done, used.size());
+  });
+}
+
+}  // namespace
+
 PrepareReport prepare_images(const ImageDataOptions& options, const Path& output,
                              const ImageProgress& progress) {
   check_folders(options.folder, output);
-  const Path state_path = output / ".prepare.json";
-  State state = read_state(state_path, options);
+  list_images(options.folder);  // before anything is made
+  PrepareState state(output / ".prepare.json", facts_key(options));
+  check_is_ours(state, output);
+  state.write();
+  remove_unfinished(output);
+  const ImageProgress watched = saving(state, progress);
   PrepareReport report;
-  report.scan = scan_images(options, state.facts, progress);
-  const auto used = report.scan.used();
-  report.outputs = output_names(used);
-  const std::string settings = pixel_settings(options);
-  for (std::size_t i = 0; i < used.size(); ++i) {
-    const std::string& name = report.outputs[i];
-    if (is_current(state, output / name, name, *used[i], settings)) {
-      ++report.unchanged;
-      continue;
-    }
-    const std::string png = encode_png(training_image(*used[i], options));
-    write_file_atomic(output / name, png);
-    state.outputs[name] = {used[i]->sha256, settings, sha256(png)};
-    ++report.written;
-    if (report.written % 64 == 0) write_state(state_path, state, options);
-  }
+  report.scan = scan_images(options, state.facts, watched);
+  report.outputs = output_names(report.scan.used());
+  write_pictures(report, options, output, state, watched);
   report.removed = remove_stale(state, output, report.outputs);
-  write_metadata(output / "metadata.csv", report.scan, report.outputs);
+  write_captions(report, output / "metadata.csv", state);
   write_if_changed(output / "prepare_report.tsv", report_tsv(report.scan));
-  if (report.written + report.removed > 0 || !std::filesystem::exists(state_path)) {
-    write_state(state_path, state, options);
+  return report;
+}
+
+PrepareReport label_images(ImageDataOptions options, const Path& csv,
+                           const ImageProgress& progress) {
+  if (csv.extension() != ".csv") {
+    fail_usage(csv.string(), ": not the name of a table (found '", csv.extension().string(),
+               "', expected .csv); write metadata.csv");
   }
+  const Path memory = csv.parent_path() / ("." + csv.stem().string() + ".state.json");
+  options.result = csv;
+  PrepareState state(memory, facts_key(options));
+  for (const Path& file : {csv, Path(csv).replace_extension(".jsonl")}) {
+    if (state.existed() || !std::filesystem::exists(file)) continue;
+    fail_usage(file.string(), ": exists and is not the result of an earlier `lora label` (its ",
+               "captions would be lost); name another file, and this one with --metadata");
+  }
+  PrepareReport report;
+  report.scan = scan_images(options, state.facts, saving(state, progress));
+  for (const ImageRecord* record : report.scan.used()) {
+    report.outputs.push_back(record->file.relative);
+  }
+  write_captions(report, csv, state);
   return report;
 }
 

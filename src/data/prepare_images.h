@@ -4,7 +4,8 @@
 //   metadata.csv, .jsonl    file_name, text, source (of the caption), original
 //   prepare_report.tsv      every input file: verdict, size, caption source, notes
 //   .prepare.json           what each output was made from: a second run does only what changed
-// Every file is written atomically, so a killed run loses nothing and is simply run again.
+// Every file is written atomically, so a killed run loses nothing and is simply run again. A text
+// that was edited in metadata.csv (or .jsonl) since the last run stays, with the source "edited".
 #pragma once
 
 #include "data/image_dataset.h"
@@ -13,15 +14,19 @@ namespace lora {
 
 struct PrepareReport {
   ImageScan scan;
-  std::size_t written = 0, unchanged = 0, removed = 0;
+  std::size_t written = 0, unchanged = 0, removed = 0, edited = 0;
   std::vector<std::string> outputs;  // file_name of each used record, in order
 };
 
-// Throws Error: the output lies inside the input or the other way round; nothing usable; disk.
+// Throws Error (usage): the output lies inside the input or the other way round, or holds files of
+// something else; nothing usable. Throws Error: disk.
 PrepareReport prepare_images(const ImageDataOptions& options, const Path& output,
                              const ImageProgress& progress = {});
 
-// metadata.csv / .jsonl alone (`lora label`): captions for the pictures of options.folder.
-void write_metadata(const Path& csv, const ImageScan& scan, const std::vector<std::string>& names);
+// `lora label`: metadata.csv and .jsonl alone, for the pictures of options.folder. What it
+// remembers is in .NAME.state.json beside `csv`. Throws Error (usage) where `csv` exists and is not
+// the result of an earlier run.
+PrepareReport label_images(ImageDataOptions options, const Path& csv,
+                           const ImageProgress& progress = {});
 
 }  // namespace lora

@@ -2,6 +2,7 @@
 #include "data/text_dataset.h"
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "base/table.h"
@@ -20,9 +21,29 @@ struct RawRecord {
   const char* unit;  // "line" or "record", for messages
 };
 
+// What was read, and where problems go: an error is thrown on unless there is a list for them.
+struct Reading {
+  std::vector<RawRecord> records;
+  std::vector<LeftOut>* left_out = nullptr;
+
+  void attempt(const std::string& place, const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const Error& error) {
+      if (left_out == nullptr) throw;
+      const std::string text = error.what();
+      // The text begins with the place, or with a nearer one: "file:5: ...".
+      const bool nearer = text.starts_with(place) && text.find(": ") != std::string::npos;
+      const std::size_t end = nearer ? text.find(": ", place.size()) : std::string::npos;
+      left_out->push_back(nearer ? LeftOut{text.substr(0, end), text.substr(end + 2)}
+                                 : LeftOut{place, text});
+    }
+  }
+};
+
 struct ReaderRow {
   const char* name;  // the file's ending
-  void (*read)(const Path& file, std::vector<RawRecord>& out);
+  void (*read)(const Path& file, Reading& out);
 };
 
 std::string place(const RawRecord& raw) {
@@ -45,19 +66,21 @@ ordered_json parse_json(std::string_view text, const Path& file, std::int64_t fi
   }
 }
 
-void read_jsonl(const Path& file, std::vector<RawRecord>& out) {
+void read_jsonl(const Path& file, Reading& out) {
   const std::string content = read_file(file);
   std::int64_t line = 0;
   for (const std::string& text : split(without_bom(content), '\n')) {
     ++line;
     if (trim(text).empty()) continue;
-    check_utf8(text, file.string(), static_cast<int>(line));
-    out.push_back({parse_json(text, file, line), file, line, "line"});
+    out.attempt(join(file.string(), ":", line), [&] {
+      check_utf8(text, file.string(), static_cast<int>(line));
+      out.records.push_back({parse_json(text, file, line), file, line, "line"});
+    });
   }
 }
 
 // An array of records, or an object one of whose fields is that array.
-void read_json(const Path& file, std::vector<RawRecord>& out) {
+void read_json(const Path& file, Reading& out) {
   const std::string content = read_file(file);
   check_utf8(content, file.string());
   const std::string_view text = without_bom(content);
@@ -83,23 +106,25 @@ void read_json(const Path& file, std::vector<RawRecord>& out) {
   if (!all.is_array())
     fail_usage(file.string(), ": not a list of records (found ", all.type_name(), ")");
   std::int64_t row = 0;
-  for (ordered_json& record : all) out.push_back({std::move(record), file, ++row, "record"});
+  for (ordered_json& record : all) {
+    out.records.push_back({std::move(record), file, ++row, "record"});
+  }
 }
 
-void read_table(const Path& file, std::vector<RawRecord>& out) {
+void read_table(const Path& file, Reading& out) {
   const CsvTable table = read_csv(file);
   for (const CsvRow& row : table.rows) {
     ordered_json record = ordered_json::object();
     for (std::size_t i = 0; i < table.header.size(); ++i) record[table.header[i]] = row.cells[i];
-    out.push_back({std::move(record), file, row.line, "line"});
+    out.records.push_back({std::move(record), file, row.line, "line"});
   }
 }
 
-void read_txt(const Path& file, std::vector<RawRecord>& out) {
+void read_txt(const Path& file, Reading& out) {
   const std::string content = read_file(file);
   check_utf8(content, file.string());
   if (trim(content).empty()) return;
-  out.push_back({{{"text", std::string(without_bom(content))}}, file, 1, "line"});
+  out.records.push_back({{{"text", std::string(without_bom(content))}}, file, 1, "line"});
 }
 
 constexpr ReaderRow kReaders[] = {
@@ -115,7 +140,7 @@ bool is_companion(const Path& file) {
 
 std::vector<Path> data_files(const Path& path) {
   if (!std::filesystem::exists(path)) {
-    fail_usage(path.string(), ": no such file or folder; check train_data_dir");
+    fail_usage(path.string(), ": no such file or folder; check the path");
   }
   if (!std::filesystem::is_directory(path)) return {path};
   std::vector<Path> out;
@@ -132,8 +157,8 @@ std::vector<Path> data_files(const Path& path) {
 
 std::string endings() { return join_words(names_of(std::span<const ReaderRow>(kReaders))); }
 
-std::vector<RawRecord> read_files(const std::vector<Path>& files) {
-  std::vector<RawRecord> out;
+std::vector<RawRecord> read_files(const std::vector<Path>& files, std::vector<LeftOut>* left_out) {
+  Reading out{{}, left_out};
   for (const Path& file : files) {
     const std::string ending = lower_ascii(file.extension().string());
     const ReaderRow* reader = find_row(std::span<const ReaderRow>(kReaders), ending);
@@ -141,9 +166,9 @@ std::vector<RawRecord> read_files(const std::vector<Path>& files) {
       fail_usage(file.string(), ": unknown kind of file (found '", ending, "', expected one of ",
                  endings(), ")");
     }
-    reader->read(file, out);
+    out.attempt(file.string(), [&] { reader->read(file, out); });
   }
-  return out;
+  return std::move(out.records);
 }
 
 const FormatRow& choose_format(const std::string& format, const RawRecord& raw,
@@ -188,10 +213,38 @@ std::string content_hash(const TextRecord& record) {
   return sha256(content.dump());
 }
 
+// Reads one record into `out`; `row` is the format of the one before.
+void add_record(const RawRecord& raw, const std::string& format, const ColumnNames& columns,
+                const FormatRow*& row, TextDataset& out, std::vector<LeftOut>* left_out) {
+  if (!raw.fields.is_object()) {
+    fail_usage(place(raw), ": not a record (found ", raw.fields.type_name(),
+               ", expected fields with names)");
+  }
+  const bool other = row == nullptr || (format == "auto" && !row->matches(raw.fields, columns));
+  if (other) row = &choose_format(format, raw, columns);
+  if (out.format.empty()) out.format = row->name;
+  TextRecord record;
+  record.file = raw.file;
+  record.row = raw.row;
+  try {
+    row->read(raw.fields, columns, record);
+  } catch (const Error& error) {
+    fail_usage(place(raw), ": ", error.what());
+  }
+  const std::string reason = unusable(record);
+  if (!reason.empty()) {
+    out.notes.push_back(place(raw) + ": left out: " + reason);
+    if (left_out != nullptr) left_out->push_back({place(raw), reason});
+    return;
+  }
+  record.sha256 = content_hash(record);
+  out.records.push_back(std::move(record));
+}
+
 }  // namespace
 
 TextDataset load_text_dataset(const Path& path, const std::string& format,
-                              const ColumnNames& columns) {
+                              const ColumnNames& columns, std::vector<LeftOut>* left_out) {
   TextDataset out;
   out.files = data_files(path);
   if (out.files.empty()) {
@@ -199,39 +252,23 @@ TextDataset load_text_dataset(const Path& path, const std::string& format,
                " in this folder and "
                "below; found none)");
   }
-  const std::vector<RawRecord> raws = read_files(out.files);
-  if (raws.empty()) {
+  const std::vector<RawRecord> raws = read_files(out.files, left_out);
+  if (raws.empty() && (left_out == nullptr || left_out->empty())) {
     fail_usage(path.string(), ": no records (read ", out.files.size(),
                " file(s), all of them empty)");
   }
   const FormatRow* row = nullptr;
+  Reading judged{{}, left_out};
   for (const RawRecord& raw : raws) {
-    if (!raw.fields.is_object()) {
-      fail_usage(place(raw), ": not a record (found ", raw.fields.type_name(),
-                 ", expected fields with names)");
-    }
-    const bool other = row == nullptr || (format == "auto" && !row->matches(raw.fields, columns));
-    if (other) row = &choose_format(format, raw, columns);
-    if (out.format.empty()) out.format = row->name;
-    TextRecord record;
-    record.file = raw.file;
-    record.row = raw.row;
-    try {
-      row->read(raw.fields, columns, record);
-    } catch (const Error& error) {
-      fail_usage(place(raw), ": ", error.what());
-    }
-    const std::string reason = unusable(record);
-    if (!reason.empty()) {
-      out.notes.push_back(place(raw) + ": left out: " + reason);
-      continue;
-    }
-    record.sha256 = content_hash(record);
-    out.records.push_back(std::move(record));
+    judged.attempt(place(raw), [&] { add_record(raw, format, columns, row, out, left_out); });
   }
   if (out.records.empty()) {
-    fail_usage(path.string(), ": nothing to train on (", raws.size(),
-               " records read, all left out; the first: ", out.notes.front(), ")");
+    const bool noted = out.notes.empty() && left_out != nullptr && !left_out->empty();
+    fail_usage(
+        path.string(), ": nothing to train on (", raws.size(),
+        " records read, all left out; the first: ",
+        noted ? join(left_out->front().place, ": ", left_out->front().reason) : out.notes.front(),
+        ")");
   }
   return out;
 }

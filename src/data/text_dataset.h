@@ -30,6 +30,12 @@ struct TextDataset {
   std::vector<std::string> notes;  // records left out, and why
 };
 
+// A record that cannot be used, and why.
+struct LeftOut {
+  std::string place;  // "data/a.jsonl:5", "data/b.json: record 7", "data/c.csv"
+  std::string reason;
+};
+
 using ColumnNames = std::map<std::string, std::string>;  // role -> name in the file
 
 // One way to read a record. `fields` are the roles, the first of which must be there.
@@ -45,8 +51,11 @@ std::span<const FormatRow> text_formats();
 // `format`: "auto" or a name of the table. Throws Error (usage) with file and line: not UTF-8, not
 // JSON, a field missing or of the wrong kind; or, naming what was looked for and found, where
 // there is nothing to train on.
+//
+// With `left_out`, whatever concerns one record or one file is noted there and the rest is read.
 TextDataset load_text_dataset(const Path& path, const std::string& format = "auto",
-                              const ColumnNames& columns = {});
+                              const ColumnNames& columns = {},
+                              std::vector<LeftOut>* left_out = nullptr);
 
 struct TextDataOptions {
   std::int64_t max_seq_length = 1024;

@@ -139,7 +139,7 @@ TEST_F(TextData, BrokenInputsAndTheirMessages) {
     EXPECT_EQ(error_of([&] { load_text_dataset(file); }), c.message);
   }
   EXPECT_EQ(error_of([&] { load_text_dataset(folder_ / "none.json"); }),
-            "DIR/none.json: no such file or folder; check train_data_dir");
+            "DIR/none.json: no such file or folder; check the path");
   std::filesystem::create_directory(folder_ / "empty");
   EXPECT_EQ(error_of([&] { load_text_dataset(folder_ / "empty"); }),
             "DIR/empty: no data files (looked for .jsonl, .json, .csv, .txt, .md, .ndjson in this "

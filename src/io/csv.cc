@@ -49,9 +49,9 @@ std::vector<CsvRow> parse(std::string_view text, const std::string& where) {
   broken = broken || csv_fini(&parser, on_cell, on_row, &reader) != 0;
   csv_free(&parser);
   if (broken) {
-    fail(where, ":", std::max(begin, 1),
-         ": a quote is not closed or stands inside a cell; write "
-         "\"...\" around the whole cell and \"\" for a quote in it");
+    fail_usage(where, ":", std::max(begin, 1),
+               ": a quote is not closed or stands inside a cell; write "
+               "\"...\" around the whole cell and \"\" for a quote in it");
   }
   if (begin != 0 && !reader.rows.empty()) reader.rows.back().line = begin;
   return std::move(reader.rows);
@@ -73,14 +73,15 @@ CsvTable read_csv(const Path& path) {
   const std::string content = read_file(path);
   check_utf8(content, where);
   std::vector<CsvRow> rows = parse(without_bom(content), where);
-  if (rows.empty()) fail(where, ": is empty, expected a header line such as file_name,text");
+  if (rows.empty()) fail_usage(where, ": is empty, expected a header line such as file_name,text");
   CsvTable table;
   table.header = rows.front().cells;
   table.rows.assign(std::make_move_iterator(rows.begin() + 1), std::make_move_iterator(rows.end()));
   for (const CsvRow& row : table.rows) {
     if (row.cells.size() != table.header.size()) {
-      fail(where, ":", row.line, ": ", row.cells.size(), " cells, expected ", table.header.size(),
-           " (", join_words(table.header), "); put quotes around a text that contains a comma");
+      fail_usage(where, ":", row.line, ": ", row.cells.size(), " cells, expected ",
+                 table.header.size(), " (", join_words(table.header),
+                 "); put quotes around a text that contains a comma");
     }
   }
   return table;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <mutex>
 #include <vips/vips8>
 
@@ -19,7 +20,8 @@ void start_vips() {
   static std::once_flag once;
   std::call_once(once, [] {
     if (VIPS_INIT("lora") != 0) fail("libvips: cannot be initialised: ", vips_error_buffer());
-    vips_cache_set_max(0);  // files change between calls
+    vips_cache_set_max(0);    // files change between calls
+    vips_concurrency_set(1);  // callers read several pictures at once
     // Its warnings about damaged files reach the user as our errors.
     g_log_set_handler(
         "VIPS", G_LOG_LEVEL_WARNING, [](const gchar*, GLogLevelFlags, const gchar*, gpointer) {},
@@ -27,11 +29,77 @@ void start_vips() {
   });
 }
 
-// The first line of libvips' message, without the file name it repeats.
+struct Magic {
+  std::size_t at;
+  std::string_view bytes, name;
+};
+
+// What files begin with, and what that says.
+constexpr Magic kMagic[] = {{0, "\x89PNG", "a damaged or incomplete PNG file"},
+                            {0, "\xff\xd8", "a damaged or incomplete JPEG file"},
+                            {8, "WEBP", "a damaged or incomplete WebP file"},
+                            {0, "II*", "a damaged or incomplete TIFF file"},
+                            {0, "MM", "a damaged or incomplete TIFF file"},
+                            {4, "ftyp", "a damaged or incomplete AVIF or HEIF file"},
+                            {0, "GIF8", "a damaged or incomplete GIF file"},
+                            {0, "BM", "a damaged or incomplete BMP file"},
+                            {0, "version https://git-lfs", "a Git LFS pointer: run `git lfs pull`"},
+                            {0, "%PDF", "a PDF document"},
+                            {0, "PK", "a ZIP archive"}};
+
+// Names what a file is by its first bytes. (libvips' own words go into a buffer that all threads
+// share: they may be those of another file.)
+std::string what_file(const Path& path) {
+  std::string start(256, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  start.resize(static_cast<std::size_t>(file.gcount()));
+  for (const Magic& magic : kMagic) {
+    if (start.substr(std::min(magic.at, start.size())).starts_with(magic.bytes)) {
+      return std::string(magic.name);
+    }
+  }
+  const bool text = std::ranges::all_of(start, [](char c) {
+    return static_cast<unsigned char>(c) >= ' ' || c == '\n' || c == '\r' || c == '\t';
+  });
+  if (text && start.starts_with('<')) return "a page of HTML, SVG or XML";
+  return text ? "a text file" : "unknown content";
+}
+
+[[noreturn]] void fail_unreadable(const Path& path) {
+  vips_error_clear();
+  fail(path.string(), ": not a picture that can be read (found ", what_file(path),
+       ", expected PNG, JPEG, WebP, TIFF, AVIF, GIF or BMP); replace or remove it");
+}
+
 std::string reason(const vips::VError& error) {
   std::string text = error.what();
   vips_error_clear();
   return trim(text.substr(0, text.find('\n')));
+}
+
+constexpr double kMostPixels = 250e6;
+
+constexpr std::string_view kFormats[] = {"png", "jpeg", "webp", "tiff", "heif", "gif", "magick"};
+
+bool begins_with(const Path& path, std::string_view magic) {
+  std::string start(magic.size(), '\0');
+  std::ifstream(path, std::ios::binary)
+      .read(start.data(), static_cast<std::streamsize>(start.size()));
+  return start == magic;
+}
+
+// libvips knows a format by its content and knows many: of these some run scripts or read other
+// files (SVG, PDF, what ImageMagick reads), so only those that are meant are read. BMP is
+// ImageMagick's here.
+void check_kind(const Path& path, const std::string& format, const VImage& image) {
+  const bool known = std::ranges::find(kFormats, format) != std::end(kFormats);
+  if (!known || (format == "magick" && !begins_with(path, "BM"))) fail_unreadable(path);
+  // Only the header has been read so far.
+  if (static_cast<double>(image.width()) * image.height() > kMostPixels) {
+    fail(path.string(), ": too large (found ", image.width(), "x", image.height(),
+         ", expected at most ", static_cast<int>(kMostPixels / 1e6), " million pixels); shrink it");
+  }
 }
 
 std::string format_of(const VImage& image) {
@@ -108,11 +176,16 @@ VImage as_vips(const Image& image, const std::map<std::string, std::string>& tex
 
 DecodedImage read_image(const Path& path, const ImageOptions& options) {
   start_vips();
-  if (!std::filesystem::exists(path)) fail(path.string(), ": no such file");
+  if (!std::filesystem::exists(path)) fail(path.string(), ": no such file; check the path");
+  if (std::filesystem::is_empty(path)) {
+    fail(path.string(), ": the file is empty (found 0 bytes, expected a picture); replace or ",
+         "remove it");
+  }
   try {
     DecodedImage out;
     VImage image = open(path);
     out.format = format_of(image);
+    check_kind(path, out.format, image);
     out.text = png_text(image);
     if (image.get_typeof("n-pages") != 0) out.pages = image.get_int("n-pages");
     if (image.get_typeof("orientation") != 0) out.was_rotated = image.get_int("orientation") > 1;
@@ -124,9 +197,8 @@ DecodedImage read_image(const Path& path, const ImageOptions& options) {
     }
     out.image = pixels_of(image);
     return out;
-  } catch (const vips::VError& error) {
-    fail(path.string(), ": not a picture that can be read (", reason(error),
-         "); replace or remove it");
+  } catch (const vips::VError&) {
+    fail_unreadable(path);
   }
 }
 

@@ -72,7 +72,29 @@ TEST(CliUsage, EveryMistakeHasItsText) {
       {{"train", "--config", "none.yaml"},
        "none.yaml: no such configuration file; give a YAML file, see configs/"},
       {{"label"}, "lora label: --input is missing; name the folder of pictures"},
-      {{"label", "--input", "x"}, "lora label: --output is missing; name what to write"},
+      {{"label", "--input", "x"},
+       "lora label: --output is missing; name the table to write, such as metadata.csv"},
+      {{"prepare"},
+       "lora prepare: what to prepare is missing; type `lora prepare images`, `lora prepare text` "
+       "or `lora prepare --config FILE`"},
+      {{"prepare", "imges"},
+       "lora prepare: 'imges': unknown (expected images, text or --config FILE); did you mean "
+       "'images'?"},
+      {{"prepare", "text"},
+       "lora prepare text: --input is missing; name a file or folder of texts"},
+      {{"prepare", "text", "--input", "x"},
+       "lora prepare text: --output is missing; name a folder"},
+      {{"prepare", "text", "--input", "x", "--output", "y", "--column", "question"},
+       "lora prepare text: --column: 'question' has no role and name (expected ROLE=NAME, such as "
+       "instruction=question); see `lora help config columns`"},
+      {{"prepare", "images", "--input", "x", "--output", "y", "--background", "pinkish"},
+       "lora prepare images: --background: 'pinkish' is no colour (expected white, black, grey or "
+       "#rrggbb); choose one of them"},
+      {{"prepare", "images", "--input", "x", "--output", "y", "--buckets", "--resolution", "128"},
+       "lora prepare images: --bucket-min 256, --bucket-max 1024: not around the resolution (found "
+       "128); give for example --bucket-min 64 --bucket-max 256"},
+      {{"prepare", "images", "--input", "no_such", "--output", "y"},
+       "no_such: no such folder; check the path"},
       {{"generate"}, "lora generate: --base is missing; name the base model"},
       {{"generate", "--base", base}, "lora generate: --prompt is missing; write what to answer"},
       {{"generate", "--base", base, "--prompt", "a", "b"},
@@ -115,7 +137,6 @@ TEST(CliUsage, AnUnknownVerbIsGuessed) {
     EXPECT_THAT(ran.err, StartsWith("lora: command 'trian': unknown (known: train, "));
     EXPECT_THAT(ran.err, HasSubstr("); did you mean 'train'?\n"));
   }
-  EXPECT_EQ(lora_in_root({"prepare"}).code, 2);
   const Ran version = lora_in_root({"show", "nothing-like-it"});
   EXPECT_EQ(version.code, 2);
   EXPECT_THAT(version.err, StartsWith("lora: version 'nothing-like-it': not found (expected a "));

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/prepare_text.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "commands/cli.h"
+#include "commands/prepare.h"
+#include "config/config.h"
+#include "data/prompt_template.h"
+
+namespace lora {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kShown = 20;  // notes on the screen; all are in the report
+
+struct TextArguments {
+  std::string input, output, config, base, prompt_template = "auto";
+  std::vector<std::string> columns;
+  std::int64_t max_seq_length = 1024;
+  PrepareTextOptions text;
+  bool json = false;
+};
+
+void add_options(CLI::App& app, TextArguments& a) {
+  app.add_option("--input", a.input);
+  app.add_option("--output", a.output);
+  app.add_option("--config", a.config);
+  app.add_option("--format", a.text.format);
+  app.add_option("--column", a.columns);
+  app.add_option("--similarity", a.text.similarity)->check(CLI::Range(0.1, 1.0));
+  app.add_flag("--keep-duplicates", a.text.keep_duplicates);
+  app.add_option("--validation-split", a.text.validation_split)->check(CLI::Range(0.0, 0.9));
+  app.add_option("--seed", a.text.seed);
+  app.add_option("--base", a.base);
+  app.add_option("--template", a.prompt_template);
+  app.add_option("--max-seq-length", a.max_seq_length)->check(CLI::Range(8, 1048576));
+  app.add_flag("--json", a.json);
+}
+
+// "question=instruction": the column `question` has the role `instruction`.
+void take_columns(TextArguments& a) {
+  for (const std::string& text : a.columns) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+      fail_usage("lora prepare text: --column: '", text, "' has no role and name (expected ",
+                 "ROLE=NAME, such as instruction=question); see `lora help config columns`");
+    }
+    a.text.columns[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+}
+
+// Keys of a training configuration, where one is given; options on the line win.
+void take_config(TextArguments& a, const CLI::App& app) {
+  if (a.config.empty()) return;
+  const Config config = load_config(a.config);
+  const auto given = [&](const char* name) { return app.count(name) > 0; };
+  if (!given("--input")) {
+    a.input = config.metadata_path.empty() ? config.train_data_dir : config.metadata_path;
+  }
+  if (!given("--output")) {
+    Path input = Path(a.input).lexically_normal();
+    if (!input.has_filename()) input = input.parent_path();  // "data/"
+    a.output = input.replace_extension().string() + "_prepared";
+  }
+  if (!given("--format")) a.text.format = config.dataset_format;
+  if (!given("--column")) a.text.columns = config.columns;
+  if (!given("--validation-split")) a.text.validation_split = config.validation_split;
+  if (!given("--seed")) a.text.seed = config.seed;
+  if (!given("--base")) a.base = config.base_model;
+  if (!given("--template")) a.prompt_template = config.prompt_template;
+  if (!given("--max-seq-length")) a.max_seq_length = config.max_seq_length;
+}
+
+TextArguments parse(const Arguments& arguments) {
+  TextArguments a;
+  CLI::App app;
+  add_options(app, a);
+  parse_arguments(app, "prepare text", arguments);
+  take_config(a, app);
+  take_columns(a);
+  if (a.input.empty()) {
+    fail_usage("lora prepare text: --input is missing; name a file or folder of texts");
+  }
+  if (a.output.empty()) fail_usage("lora prepare text: --output is missing; name a folder");
+  a.text.input = a.input;
+  return a;
+}
+
+struct TokenLengths {
+  Spread spread;
+  std::size_t samples = 0, too_long = 0;
+};
+
+TokenLengths token_lengths(const PreparedText& prepared, const TextArguments& a) {
+  const PromptTemplate prompt(a.prompt_template, Tokenizer::load(a.base));
+  const TextDataOptions whole{.max_seq_length = 1 << 30};
+  std::vector<std::int64_t> lengths;
+  TokenLengths out;
+  for (const TextDataset* part : {&prepared.train, &prepared.validation}) {
+    if (part->records.empty()) continue;
+    const TextSamples all = tokenize_dataset(*part, prompt, whole);
+    for (std::size_t i = 0; i < all.samples.size(); ++i) {
+      lengths.push_back(static_cast<std::int64_t>(all.samples[i].ids.size()));
+      // Running text is divided, not cut.
+      const bool running = !part->records[all.records[i]].text.empty();
+      out.too_long += !running && lengths.back() > a.max_seq_length;
+    }
+  }
+  out.samples = lengths.size();
+  out.spread = spread_of(lengths);
+  return out;
+}
+
+Json spread_json(const Spread& s) {
+  return {{"shortest", s.shortest}, {"median", s.median}, {"p95", s.p95}, {"longest", s.longest}};
+}
+
+Json result_json(const PreparedText& prepared, const TextArguments& a, std::size_t changed,
+                 const std::optional<TokenLengths>& tokens) {
+  Json json = {{"output", a.output},
+               {"format", prepared.train.format},
+               {"read", prepared.read},
+               {"left_out", prepared.left_out},
+               {"train", prepared.train.records.size()},
+               {"validation", prepared.validation.records.size()},
+               {"files_changed", changed},
+               {"characters", spread_json(prepared.characters)},
+               {"notes", Json::array()}};
+  for (const TextNote& note : prepared.notes) {
+    json["notes"].push_back(
+        {{"place", note.place}, {"verdict", note.verdict}, {"reason", note.reason}});
+  }
+  if (tokens) {
+    json["tokens"] = spread_json(tokens->spread);
+    json["tokens"]["max_seq_length"] = a.max_seq_length;
+    json["tokens"]["samples"] = tokens->samples;
+    json["tokens"]["too_long"] = tokens->too_long;
+  }
+  return json;
+}
+
+void print_spread(const char* what, const Spread& s) {
+  std::cout << fmt::format("{:<10}shortest {}, median {}, 95 % up to {}, longest {}\n", what,
+                           s.shortest, s.median, s.p95, s.longest);
+}
+
+void print_result(const PreparedText& prepared, const TextArguments& a,
+                  const std::optional<TokenLengths>& tokens) {
+  std::map<std::string, std::size_t> counts;
+  std::size_t shown = 0;
+  for (const TextNote& note : prepared.notes) {
+    ++counts[note.verdict];
+    if (++shown > kShown) continue;
+    const bool kept = note.verdict == "note";
+    std::cout << (kept ? "note      " : "left out  ") << note.place
+              << (kept ? ": " : " (" + note.verdict + "): ") << note.reason << "\n";
+  }
+  if (shown > kShown) {
+    std::cout << "          and " << shown - kShown << " more in " << a.output
+              << "/prepare_report.tsv\n";
+  }
+  print_spread("length", prepared.characters);
+  if (tokens) {
+    print_spread("tokens", tokens->spread);
+    std::cout << fmt::format(
+        "          {} of {} samples ({:.1f} %) are longer than max_seq_length "
+        "{} and would be cut\n",
+        tokens->too_long, tokens->samples,
+        100.0 * static_cast<double>(tokens->too_long) /
+            static_cast<double>(std::max<std::size_t>(1, tokens->samples)),
+        a.max_seq_length);
+  }
+  const std::size_t train = prepared.train.records.size();
+  const std::size_t validation = prepared.validation.records.size();
+  std::cout << train + validation << " of " << prepared.read << " records in " << a.output
+            << " (train " << train << ", validation " << validation;
+  for (const auto& [verdict, count] : counts) {
+    if (verdict != "note") std::cout << "; " << count << " " << verdict;
+  }
+  std::cout << ")\n";
+}
+
+}  // namespace
+
+int run_prepare_text(const Arguments& arguments) {
+  const TextArguments a = parse(arguments);
+  const PreparedText prepared = prepare_text(a.text);
+  std::optional<TokenLengths> tokens;
+  if (!a.base.empty()) tokens = token_lengths(prepared, a);
+  const std::size_t changed = write_prepared_text(prepared, a.output);
+  if (a.json) {
+    std::cout << result_json(prepared, a, changed, tokens).dump(2) << "\n";
+  } else {
+    print_result(prepared, a, tokens);
+  }
+  return 0;
+}
+
+}  // namespace lora
