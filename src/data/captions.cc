@@ -68,8 +68,11 @@ std::map<std::string, Caption> from_jsonl(const Path& path) {
     const auto file = text_member(json, kFileColumns);
     const auto caption = text_member(json, kTextColumns);
     if (!file || !caption) {
-      fail_usage(path.string(), ":", line, ": no ", file ? "caption (" : "file name (",
-                 join_words(file ? kTextColumns : kFileColumns), ")");
+      std::vector<std::string> found;
+      for (const auto& [name, unused] : json.items()) found.push_back(name);
+      fail_usage(path.string(), ":", line, ": no ", file ? "caption" : "file name", " (found ",
+                 join_words(found), ", expected one of ",
+                 join_words(file ? kTextColumns : kFileColumns), "); add it");
     }
     insert(captions, *file, *caption, join(path.filename().string(), ":", line));
   }

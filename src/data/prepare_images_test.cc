@@ -207,7 +207,9 @@ TEST(Captions, TableNamesFileAndLine) {
   EXPECT_EQ(read("m.jsonl", "{\"file_name\":\"a.png\",\"text\":\"x\"}\n[1]\n"),
             jsonl + ":2: not a JSON object; write one object a line");
   EXPECT_EQ(read("m.jsonl", "{\"file_name\":\"a.png\"}\n"),
-            jsonl + ":1: no caption (text, caption, prompt, description)");
+            jsonl +
+                ":1: no caption (found file_name, expected one of text, caption, prompt, "
+                "description); add it");
 }
 
 }  // namespace lora

@@ -62,9 +62,12 @@ std::map<std::string, fs::file_time_type> times(const Path& folder) {
   return all;
 }
 
+// Names only: a run is at work there.
 std::size_t pictures_in(const Path& folder) {
   std::size_t count = 0;
-  for (const auto& [name, bytes] : contents(folder)) count += name.ends_with(".png");
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    count += entry.path().extension() == ".png";
+  }
   return count;
 }
 
