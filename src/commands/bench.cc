@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/bench.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <dnnl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <torch/version.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/memory.h"
 #include "base/table.h"
+#include "base/text.h"
+#include "commands/cli.h"
+#include "train/threads.h"
 
 namespace lora {
 namespace {
@@ -24,6 +33,13 @@ constexpr BenchRow kKinds[] = {
     {"text", bench_text},
     {"image", bench_image},
 };
+
+struct DtypeRow {
+  std::string_view name;
+  at::ScalarType type;
+};
+
+constexpr DtypeRow kDtypes[] = {{"bf16", at::kBFloat16}, {"f32", at::kFloat}};
 
 #if defined(NDEBUG) && defined(__OPTIMIZE__)
 constexpr bool kOptimised = true;
@@ -42,6 +58,37 @@ std::string processor() {
   return "unknown";
 }
 
+double cpu_clock() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  return static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+         static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1e-6;
+}
+
+bool is_target(const std::string& targets, const std::string& name, const Layer& layer) {
+  if (targets == "all-linear") return !layer.is_conv;
+  for (const std::string& target : split(targets, ',')) {
+    if (name.ends_with("." + target)) return true;
+  }
+  return false;
+}
+
+// A ~ U(-1/sqrt(fan in), 1/sqrt(fan in)), B = 0.
+void add_adapter(Layer& layer, double alpha) {
+  std::vector<std::int64_t> a = layer.weight.sizes().vec(), b = a;
+  a[0] = b[1] = kBenchRank;
+  std::fill(b.begin() + 2, b.end(), 1);
+  const double fan_in = static_cast<double>(layer.weight.numel() / layer.weight.size(0));
+  const double bound = 1 / std::sqrt(fan_in);
+  layer.adapter =
+      std::make_shared<Adapter>(Adapter{.a = at::empty(a).uniform_(-bound, bound),
+                                        .b = at::zeros(b),
+                                        .alpha = alpha,
+                                        .scale = alpha / static_cast<double>(kBenchRank)});
+  layer.adapter->a.requires_grad_(true);
+  layer.adapter->b.requires_grad_(true);
+}
+
 }  // namespace
 
 int run_bench(const Arguments& arguments) {
@@ -50,6 +97,102 @@ int run_bench(const Arguments& arguments) {
         "lora bench: what to measure is missing; type `lora bench text` or `lora bench image`");
   const Arguments rest(arguments.begin() + 1, arguments.end());
   return row_of(std::span<const BenchRow>(kKinds), "lora bench", arguments[0]).run(rest);
+}
+
+at::ScalarType BenchOptions::type() const {
+  return row_of(std::span<const DtypeRow>(kDtypes), "--dtype", dtype).type;
+}
+
+void add_options(CLI::App& app, BenchOptions& o) {
+  app.add_option("--preset", o.preset);
+  app.add_option("--dtype", o.dtype);
+  app.add_option("--targets", o.targets);
+  app.add_option("--batch", o.batch)->check(CLI::Range(1, 4096));
+  app.add_option("--steps", o.steps)->check(CLI::Range(1, 1000000));
+  app.add_option("--threads", o.threads)->check(CLI::Range(0, 4096));
+  app.add_flag("--checkpointing", o.checkpointing);
+  app.add_flag("--plain", o.plain);
+  app.add_flag("--json", o.json);
+}
+
+void start_bench(const BenchOptions& options) {
+  set_threads(options.threads);
+  at::manual_seed(0);
+}
+
+std::vector<Parameter> bench_adapters(Network& model, const std::string& targets, double alpha,
+                                      const std::string& known) {
+  std::vector<Parameter> parameters;
+  model.for_each_layer([&](const std::string& name, Layer& layer) {
+    if (!is_target(targets, name, layer)) return;
+    add_adapter(layer, alpha);
+    parameters.push_back({name + ".lora_A.weight", layer.adapter->a});
+    parameters.push_back({name + ".lora_B.weight", layer.adapter->b});
+  });
+  if (parameters.empty()) {
+    fail_usage("--targets: no layer is called '", targets, "' (known: ", known, ", all-linear)");
+  }
+  return parameters;
+}
+
+BenchRun timed_steps(ParameterPool& pool, const BenchOptions& options,
+                     const std::function<at::Tensor()>& loss) {
+  constexpr double kRate = 2e-4;
+  const auto optimizer = make_optimizer("adamw");
+  const TrainingMode training(true);
+  BenchRun run;
+  for (std::int64_t step = 0; step < options.steps; ++step) {
+    const auto start = std::chrono::steady_clock::now();
+    const double cpu_start = cpu_clock();
+    pool.zero_gradients();
+    const at::Tensor mean = loss();
+    mean.backward();
+    optimizer->step(pool, kRate);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    if (step > 0 || options.steps == 1) {
+      run.seconds.push_back(elapsed.count());
+      run.cpu_seconds.push_back(cpu_clock() - cpu_start);
+    }
+    run.loss = mean.item<double>();
+  }
+  return run;
+}
+
+nlohmann::json bench_report(const BenchOptions& options, const BenchRun& run,
+                            std::int64_t parameters) {
+  nlohmann::json result = step_times(run.seconds);
+  result.update(machine_facts());
+  result["cpu_s"] = step_times(run.cpu_seconds)["step_s"];
+  result["preset"] = options.preset;
+  result["dtype"] = options.dtype;
+  result["batch"] = options.batch;
+  result["targets"] = options.targets;
+  result["checkpointing"] = options.checkpointing;
+  result["plain"] = options.plain;
+  result["parameters"] = parameters;
+  result["loss"] = run.loss;
+  result["peak_gb"] = peak_memory_gib();
+  return result;
+}
+
+void print_report(const BenchOptions& options, const nlohmann::json& r, const std::string& work,
+                  const std::string& speed) {
+  if (options.json) {
+    std::fputs((r.dump() + "\n").c_str(), stdout);
+    return;
+  }
+  const std::string text =
+      machine_text(r) +
+      fmt::format("{} ({:.0f} M parameters), {}, {}, LoRA r={} on {}{}{}\n", options.preset,
+                  r["parameters"].get<double>() / 1e6, options.dtype, work, kBenchRank,
+                  options.targets, options.checkpointing ? ", checkpointing" : "",
+                  options.plain ? ", plain operators" : "") +
+      fmt::format("  step       {:.3f} s median of {}, {:.3f} s best; {:.3f} CPU seconds\n",
+                  r["step_s"].get<double>(), r["steps"].get<int>(), r["best_s"].get<double>(),
+                  r["cpu_s"].get<double>()) +
+      fmt::format("  speed      {}\n  memory     {:.2f} GiB peak\n", speed,
+                  r["peak_gb"].get<double>());
+  std::fputs(text.c_str(), stdout);
 }
 
 nlohmann::json step_times(std::vector<double> seconds) {

@@ -1,18 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
-// `lora bench`: real training steps of a randomly initialised model of a known size.
+// `lora bench`: real training steps of a randomly initialised model of a known size. What the
+// kinds (text, image) share: options, adapters, the timed loop and the report.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "commands/commands.h"
+#include "models/model.h"
+#include "train/optimizers.h"
+
+namespace CLI {
+class App;
+}
 
 namespace lora {
 
 int run_bench(const Arguments& arguments);  // the first word names the kind
 int bench_text(const Arguments& arguments);
 int bench_image(const Arguments& arguments);
+
+constexpr std::int64_t kBenchRank = 8;
+
+struct BenchOptions {
+  std::string preset, dtype = "bf16", targets;
+  std::int64_t batch = 1, steps = 5;
+  int threads = 0;
+  bool checkpointing = false, plain = false, json = false;
+
+  at::ScalarType type() const;  // throws Error (usage) for an unknown dtype
+};
+void add_options(CLI::App& app, BenchOptions& options);
+
+// Threads, random seed; call before a model is made.
+void start_bench(const BenchOptions& options);
+
+// Adapters of rank 8 with B = 0 on the layers whose last name is among the targets; "all-linear":
+// on every linear layer. `known` names targets in the error for none.
+std::vector<Parameter> bench_adapters(Network& model, const std::string& targets, double alpha,
+                                      const std::string& known);
+
+// Seconds by the clock and of all threads' CPU time, without the first step unless it is the only
+// one. On a machine that others use, CPU time says more than the clock.
+struct BenchRun {
+  std::vector<double> seconds, cpu_seconds;
+  double loss = 0;  // of the last step
+};
+// `loss`: forward pass of one step, a scalar.
+BenchRun timed_steps(ParameterPool& pool, const BenchOptions& options,
+                     const std::function<at::Tensor()>& loss);
+
+// Times, machine, options, memory.
+nlohmann::json bench_report(const BenchOptions& options, const BenchRun& run,
+                            std::int64_t parameters);
+// Prints JSON or, for people: machine, "PRESET (N parameters), DTYPE, `work`, LoRA ...", step,
+// `speed`, memory.
+void print_report(const BenchOptions& options, const nlohmann::json& report,
+                  const std::string& work, const std::string& speed);
 
 // Seconds of timed steps -> {"step_s" (median), "best_s", "steps"}.
 nlohmann::json step_times(std::vector<double> seconds);

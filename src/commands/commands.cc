@@ -55,7 +55,7 @@ constexpr CommandRow kCommands[] = {
      "    [--threads N] [--checkpointing] [--plain] [--json]\n"
      "lora bench image [--preset sd15|sd21|sdxl] [--resolution N] [--batch B]\n"
      "    [--targets to_q,to_k,to_v,to_out.0|all-linear] [--dtype bf16|f32] [--steps N]\n"
-     "    [--threads N] [--checkpointing] [--json]",
+     "    [--threads N] [--checkpointing] [--plain] [--json]",
      "real training steps of a random model of a known size: how fast is this machine?"},
     {"help", "lora help [VERB | config [KEY | --markdown]]",
      "this list, one command, or every configuration key"},

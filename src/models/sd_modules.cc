@@ -7,17 +7,23 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "nn/observe.h"
 
 namespace lora {
-at::Tensor Norm::operator()(const at::Tensor& x) const {
-  return at::layer_norm(x, {weight.size(0)}, weight, bias, eps);
+
+at::Tensor Norm::operator()(const at::Tensor& x) const { return layer_norm(x, weight, bias, eps); }
+
+std::pair<at::Tensor, at::Tensor> Norm::add(const at::Tensor& x, const at::Tensor& delta) const {
+  return add_layer_norm(x, delta, weight, bias, eps);
 }
 
-at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
-  return at::group_norm(x, groups, weight, bias, eps);
-}
+at::Tensor GroupNorm::operator()(const at::Tensor& x) const { return group_norm(x, *this, false); }
 
-at::Tensor GroupNorm::silu(const at::Tensor& x) const { return at::silu((*this)(x)); }
+at::Tensor GroupNorm::silu(const at::Tensor& x, const std::string& name,
+                           const at::Tensor& shift) const {
+  if (!observing()) return group_norm(x, *this, true, shift);
+  return at::silu(observe(name, "", group_norm(x, *this, false, shift)));
+}
 
 at::Tensor SdModules::tensor(const std::string& name, at::IntArrayRef shape) const {
   const at::Tensor stored = take(name, shape);
@@ -54,7 +60,7 @@ Norm SdModules::norm(const std::string& name, std::int64_t width, double eps) co
 
 GroupNorm SdModules::group_norm(const std::string& name, std::int64_t channels, std::int64_t groups,
                                 double eps) const {
-  return {tensor(name + ".weight", {channels}), tensor(name + ".bias", {channels}), groups, eps};
+  return {{tensor(name + ".weight", {channels}), tensor(name + ".bias", {channels}), groups, eps}};
 }
 
 SdModules random_modules(at::ScalarType dtype, at::Device device, std::int64_t seed) {

@@ -7,9 +7,11 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nn/layer.h"
+#include "nn/ops.h"
 
 namespace lora {
 
@@ -19,16 +21,16 @@ struct Norm {
   double eps = 1e-5;
 
   at::Tensor operator()(const at::Tensor& x) const;
+  // {x + delta, norm of it}
+  std::pair<at::Tensor, at::Tensor> add(const at::Tensor& x, const at::Tensor& delta) const;
 };
 
-// GroupNorm over [B, C, H, W], optionally with SiLU after it.
-struct GroupNorm {
-  at::Tensor weight, bias;
-  std::int64_t groups = 32;
-  double eps = 1e-5;
-
+// GroupNorm over [B, C, H, W].
+struct GroupNorm : GroupNormWeights {
   at::Tensor operator()(const at::Tensor& x) const;
-  at::Tensor silu(const at::Tensor& x) const;
+  // SiLU of the norm, whose output is observed as `name`; `shift` [B, C] (may be undefined) is
+  // added to x first.
+  at::Tensor silu(const at::Tensor& x, const std::string& name, const at::Tensor& shift = {}) const;
 };
 
 // Hands out the tensors of one part under their diffusers names and makes layers of them. The

@@ -190,8 +190,7 @@ at::Tensor UNet::forward(const at::Tensor& latents, const at::Tensor& timesteps,
   x = unit(middle_, 0, x, temb, text);
   x = middle_.resnets[1].forward(x, temb);
   for (const Block& block : up_) x = run_up(block, x, temb, text, skips);
-  x = observe("conv_norm_out", "", norm_out_(x));
-  return observe("conv_out", "", conv_out_.forward(at::silu(x)));
+  return observe("conv_out", "", conv_out_.forward(norm_out_.silu(x, "conv_norm_out")));
 }
 
 namespace {

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "nn/observe.h"
 #include "nn/ops.h"
+#include "nn/projections.h"
 
 namespace lora {
 namespace {
@@ -21,22 +22,30 @@ at::Tensor to_image(const at::Tensor& tokens, const at::Tensor& like) {
   return tokens.view({like.size(0), like.size(2), like.size(3), -1}).permute({0, 3, 1, 2});
 }
 
-at::Tensor geglu(const at::Tensor& both) {
-  const auto halves = both.chunk(2, -1);
-  return halves[0] * at::gelu(halves[1]);
+// GEGLU (arXiv 2002.05202): the first half of ff_in's outputs times gelu of the second, then
+// ff_out.
+at::Tensor feed_forward(const std::string& name, const Layer& ff_in, const Layer& ff_out,
+                        const at::Tensor& x) {
+  if (ff_in.adapter == nullptr && !observing()) {
+    const std::int64_t width = ff_in.out_features() / 2;
+    const auto half = [&](std::int64_t first) {
+      return Layer{.weight = ff_in.weight.narrow(0, first, width),
+                   .bias = ff_in.bias.narrow(0, first, width)};
+    };
+    return gated_mlp(half(width), half(0), ff_out, x, Activation::gelu);
+  }
+  const auto halves = ff_in.forward(x).chunk(2, -1);
+  const at::Tensor inner = gated(halves[1], halves[0], Activation::gelu);
+  return ff_out.forward(observe(name, ".ff.net.0", inner));
 }
 
 }  // namespace
 
 at::Tensor ResnetBlock::forward(const at::Tensor& x, const at::Tensor& silu_temb) const {
-  at::Tensor h = observe(name, ".norm1", norm1(x));
-  h = observe(name, ".conv1", conv1.forward(at::silu(h)));
-  if (time_proj) {
-    const at::Tensor time = observe(name, ".time_emb_proj", time_proj->forward(silu_temb));
-    h = h + time.unsqueeze(-1).unsqueeze(-1);
-  }
-  h = observe(name, ".norm2", norm2(h));
-  h = observe(name, ".conv2", conv2.forward(at::silu(h)));
+  at::Tensor time;
+  if (time_proj) time = observe(name, ".time_emb_proj", time_proj->forward(silu_temb));
+  at::Tensor h = observe(name, ".conv1", conv1.forward(norm1.silu(x, name + ".norm1")));
+  h = observe(name, ".conv2", conv2.forward(norm2.silu(h, name + ".norm2", time)));
   const at::Tensor straight = shortcut ? observe(name, ".conv_shortcut", shortcut->forward(x)) : x;
   return observe(name, "", straight + h);
 }
@@ -53,12 +62,14 @@ at::Tensor CrossAttention::forward(const at::Tensor& x, const at::Tensor& contex
   const auto split = [&](const at::Tensor& y) {
     return y.view({rows, y.size(1), heads, y.size(2) / heads});
   };
-  const at::Tensor queries = split(q.forward(x));
+  const bool self = x.is_same(context);
+  const Qkv made =
+      self ? project_qkv(q, k, v, x) : Qkv{q.forward(x), k.forward(context), v.forward(context)};
+  const at::Tensor queries = split(made.q);
   AttentionMask mask;
   mask.causal = false;
   const double scale = 1 / std::sqrt(static_cast<double>(queries.size(3)));
-  const at::Tensor y =
-      attention(queries, split(k.forward(context)), split(v.forward(context)), scale, mask);
+  const at::Tensor y = attention(queries, split(made.k), split(made.v), scale, mask);
   return out.forward(y.reshape({rows, x.size(1), q.out_features()}));
 }
 
@@ -71,12 +82,11 @@ void CrossAttention::visit(const std::string& prefix, const LayerVisitor& visit)
 
 at::Tensor TransformerBlock::forward(const at::Tensor& x, const at::Tensor& text) const {
   const at::Tensor a = observe(name, ".norm1", norm1(x));
-  at::Tensor h = x + observe(name, ".attn1", attn1.forward(a, a));
-  const at::Tensor b = observe(name, ".norm2", norm2(h));
-  h = h + observe(name, ".attn2", attn2.forward(b, text));
-  const at::Tensor c = observe(name, ".norm3", norm3(h));
-  const at::Tensor inner = observe(name, ".ff.net.0", geglu(ff_in.forward(c)));
-  return observe(name, "", h + observe(name, ".ff", ff_out.forward(inner)));
+  const auto [h, b] = norm2.add(x, observe(name, ".attn1", attn1.forward(a, a)));
+  const auto [y, c] =
+      norm3.add(h, observe(name, ".attn2", attn2.forward(observe(name, ".norm2", b), text)));
+  const at::Tensor more = feed_forward(name, ff_in, ff_out, observe(name, ".norm3", c));
+  return observe(name, "", y + observe(name, ".ff", more));
 }
 
 void TransformerBlock::visit(const std::string& prefix, const LayerVisitor& visit) {

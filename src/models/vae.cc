@@ -132,8 +132,8 @@ at::Tensor Vae::moments(const at::Tensor& pixels) const {
         at::constant_pad_nd(x, {0, 1, 0, 1}).contiguous(at::MemoryFormat::ChannelsLast);
     x = observe(stage.name, ".downsamplers.0", stage.sampler->forward(padded));
   }
-  x = observe("encoder.conv_norm_out", "", half.norm_out(middle(half, x)));
-  x = observe("encoder.conv_out", "", half.conv_out.forward(at::silu(x)));
+  x = half.norm_out.silu(middle(half, x), "encoder.conv_norm_out");
+  x = observe("encoder.conv_out", "", half.conv_out.forward(x));
   return observe("quant_conv", "", quant_.forward(x)).to(at::kFloat).contiguous();
 }
 
@@ -149,10 +149,8 @@ at::Tensor Vae::decode(const at::Tensor& latents) const {
     x = observe(stage.name, ".upsamplers.0",
                 stage.sampler->forward(upsample(x, 2 * x.size(2), 2 * x.size(3))));
   }
-  x = observe("decoder.conv_norm_out", "", half.norm_out(x));
-  return observe("decoder.conv_out", "", half.conv_out.forward(at::silu(x)))
-      .to(at::kFloat)
-      .contiguous();
+  x = half.norm_out.silu(x, "decoder.conv_norm_out");
+  return observe("decoder.conv_out", "", half.conv_out.forward(x)).to(at::kFloat).contiguous();
 }
 
 }  // namespace lora

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "base/error.h"
+#include "nn/kernels/conv.h"
 #include "nn/kernels/lora_linear.h"
 
 namespace lora {
@@ -13,6 +14,7 @@ thread_local bool training = false;
 
 at::Tensor base_forward(const Layer& layer, const at::Tensor& x) {
   if (layer.is_conv) {
+    if (kernels::usable_conv(layer, x)) return kernels::conv(layer, x);
     return at::conv2d(x, layer.weight, layer.bias, layer.stride, layer.padding);
   }
   return at::linear(x, layer.weight, layer.bias);
@@ -61,6 +63,7 @@ at::Tensor Layer::forward(const at::Tensor& x) const {
     const Layer* const self = this;
     return kernels::lora_linears({&self, 1}, x)[0];
   }
+  if (kernels::usable_pointwise(*this, x)) return kernels::pointwise(*this, x);
   if (adapter == nullptr) return base_forward(*this, x);
   const bool drop = training && adapter->dropout > 0;
   const at::Tensor dropped = drop ? at::dropout(x, adapter->dropout, true) : x;

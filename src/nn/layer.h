@@ -16,6 +16,10 @@
 
 namespace lora {
 
+namespace kernels {
+class PreparedConv;
+}
+
 // Trainable part of one layer. Master weights are float32 whatever the base's dtype.
 struct Adapter {
   at::Tensor a;          // linear [rank, in]; convolution [rank, in, kh, kw]
@@ -23,8 +27,8 @@ struct Adapter {
   at::Tensor magnitude;  // DoRA: [out]; undefined for plain LoRA
   double alpha = 0;      // as written in files; `scale` is what is computed with
   double scale = 1;
-  double dropout = 0;    // on the input, only while training
-  double weight = 1;     // strength at inference (`--version NAME:WEIGHT`)
+  double dropout = 0;  // on the input, only while training
+  double weight = 1;   // strength at inference (`--version NAME:WEIGHT`)
 
   std::int64_t rank() const { return a.size(0); }
 };
@@ -39,6 +43,8 @@ struct Layer {
   std::int64_t stride = 1, padding = 0;  // convolutions
   // GPT-2's Conv1D: files hold the weight as [in, out]; here it is transposed at load.
   bool fan_in_fan_out = false;
+  // What the fused convolution keeps of `weight`, made at its first use.
+  mutable std::shared_ptr<kernels::PreparedConv> prepared = nullptr;
 
   std::int64_t in_features() const { return weight.size(1); }
   std::int64_t out_features() const { return weight.size(0); }

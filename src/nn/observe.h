@@ -26,6 +26,10 @@ class Observing {
   const Observer* before_;
 };
 
+// True while somebody looks: operators that are joined to one are then run apart, so that every
+// module has an output.
+bool observing();
+
 // Reports `output` under `module` + `part` and returns it.
 at::Tensor observe(std::string_view module, std::string_view part, at::Tensor output);
 

@@ -10,6 +10,7 @@
 #include "nn/kernels/choice.h"
 #include "nn/kernels/cross_entropy.h"
 #include "nn/kernels/elementwise.h"
+#include "nn/kernels/group_norm.h"
 #include "nn/ops_plain.h"
 
 namespace lora {
@@ -53,6 +54,32 @@ std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Te
   return {sum, plain::rms_norm(sum, weight, eps, offset)};
 }
 
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      double eps) {
+  if (kernels::usable(x) && !weight.requires_grad()) {
+    return kernels::layer_norm(x, weight, bias, eps);
+  }
+  return at::layer_norm(x, {weight.size(0)}, weight, bias, eps);
+}
+
+std::pair<at::Tensor, at::Tensor> add_layer_norm(const at::Tensor& x, const at::Tensor& delta,
+                                                 const at::Tensor& weight, const at::Tensor& bias,
+                                                 double eps) {
+  if (kernels::usable(x) && !weight.requires_grad()) {
+    return kernels::add_layer_norm(x, delta, weight, bias, eps);
+  }
+  const at::Tensor sum = x + delta;
+  return {sum, at::layer_norm(sum, {weight.size(0)}, weight, bias, eps)};
+}
+
+at::Tensor group_norm(const at::Tensor& x, const GroupNormWeights& norm, bool silu,
+                      const at::Tensor& shift) {
+  if (kernels::usable(x) && x.dim() == 4 && !norm.weight.requires_grad()) {
+    return kernels::group_norm(x, norm, silu, shift);
+  }
+  return plain::group_norm(x, norm, silu, shift);
+}
+
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
   if (kernels::usable(x)) return kernels::rotate(x, cos, sin);
   return plain::rotate(x, cos, sin);
@@ -67,7 +94,7 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
 }
 
 at::Tensor gated(const at::Tensor& gate, const at::Tensor& up, Activation activation) {
-  if (kernels::usable(gate) && simd::has_gate(kernels::gate_of(activation))) {
+  if (kernels::usable(gate)) {
     return kernels::gated(gate, up, activation);
   }
   return plain::gated(gate, up, activation);

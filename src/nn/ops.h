@@ -27,6 +27,23 @@ std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Te
                                                const at::Tensor& weight, double eps,
                                                double offset = 0);
 
+// LayerNorm over the last dimension, weight and bias [D]; and {x + delta, its norm}.
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      double eps);
+std::pair<at::Tensor, at::Tensor> add_layer_norm(const at::Tensor& x, const at::Tensor& delta,
+                                                 const at::Tensor& weight, const at::Tensor& bias,
+                                                 double eps);
+
+// GroupNorm over [B, C, H, W], then SiLU where `silu`; weight, bias [C]. `shift` [B, C] (may be
+// undefined) is added to x before it, the same for all positions.
+struct GroupNormWeights {
+  at::Tensor weight, bias;
+  std::int64_t groups = 32;
+  double eps = 1e-5;
+};
+at::Tensor group_norm(const at::Tensor& x, const GroupNormWeights& norm, bool silu,
+                      const at::Tensor& shift = {});
+
 // Rotary embedding, half-split layout (Hugging Face). x [B, T, H, d]; cos, sin [B, T, d] or
 // [1, T, d], float32.
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);

@@ -98,6 +98,13 @@ at::Tensor activate(const at::Tensor& x, Activation activation) {
   return x;
 }
 
+at::Tensor group_norm(const at::Tensor& x, const GroupNormWeights& norm, bool silu,
+                      const at::Tensor& shift) {
+  const at::Tensor in = shift.defined() ? x + shift.unsqueeze(-1).unsqueeze(-1) : x;
+  const at::Tensor y = at::group_norm(in, norm.groups, norm.weight, norm.bias, norm.eps);
+  return silu ? at::silu(y) : y;
+}
+
 at::Tensor gated(const at::Tensor& gate, const at::Tensor& up, Activation activation) {
   return plain::activate(gate, activation) * up;
 }

@@ -8,6 +8,8 @@
 namespace lora::plain {
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, double offset = 0);
+at::Tensor group_norm(const at::Tensor& x, const GroupNormWeights& norm, bool silu,
+                      const at::Tensor& shift = {});
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
 at::Tensor activate(const at::Tensor& x, Activation activation);
 at::Tensor gated(const at::Tensor& gate, const at::Tensor& up, Activation activation);

@@ -6,7 +6,6 @@
 #include <array>
 #include <vector>
 
-#include "nn/kernels/elementwise.h"
 #include "nn/kernels/lora_linear.h"
 
 namespace lora {
@@ -24,7 +23,7 @@ Qkv project_qkv(const Layer& q, const Layer& k, const Layer& v, const at::Tensor
 at::Tensor gated_mlp(const Layer& gate, const Layer& up, const Layer& down, const at::Tensor& x,
                      Activation activation) {
   if (kernels::usable_linear(gate, x) && kernels::usable_linear(up, x) &&
-      kernels::usable_linear(down, x) && simd::has_gate(kernels::gate_of(activation))) {
+      kernels::usable_linear(down, x)) {
     return kernels::lora_mlp(gate, up, down, x, activation);
   }
   return down.forward(gated(gate.forward(x), up.forward(x), activation));

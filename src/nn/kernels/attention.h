@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention in blocks of queries, recomputed in backward: no [T, T] matrix outlives its block
-// (the idea of arXiv 2205.14135). A block reads only the keys that some query of it may see, so
-// causal, windowed and packed inputs skip what is masked. Contract: attention() of nn/ops.h;
-// twin: plain::attention.
+// Attention in blocks of queries and keys, recomputed in backward: no [T, S] matrix outlives its
+// block (the idea of arXiv 2205.14135). Blocks that no query of theirs may see are skipped, so
+// causal, windowed and packed inputs cost less. Contract: attention() of nn/ops.h; twin:
+// plain::attention.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,7 +11,8 @@
 
 namespace lora::kernels {
 
-// Without a cache (mask.past == 0, as many queries as keys), documents contiguous in each row.
+// Without a cache (mask.past == 0), documents contiguous in each row. As many keys as queries, or
+// no mask at all.
 bool usable_attention(const at::Tensor& q, const at::Tensor& k, const AttentionMask& mask);
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,

@@ -12,79 +12,86 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::Tensor norm_factor(const at::Tensor& weight, double offset) {
-  const at::Tensor wide = weight.to(at::kFloat).contiguous();
-  return offset == 0 ? wide : wide + offset;
-}
+at::Tensor wide(const at::Tensor& vector) { return vector.to(at::kFloat).contiguous(); }
 
-simd::NormRow norm_row(const at::Tensor& x, const at::Tensor& factor, double eps) {
-  return {element_of(x), static_cast<std::size_t>(x.size(-1)), factor.data_ptr<float>(),
-          static_cast<float>(eps)};
-}
+// What a norm multiplies with and adds, float32 [D]; no bias: RMSNorm.
+struct NormWeights {
+  at::Tensor factor, bias;
+
+  simd::NormRow row(const at::Tensor& x, double eps) const {
+    return {element_of(x), static_cast<std::size_t>(x.size(-1)), factor.data_ptr<float>(),
+            bias.defined() ? bias.data_ptr<float>() : nullptr, static_cast<float>(eps)};
+  }
+};
 
 struct Normed {
   at::Tensor sum;  // undefined without `add`
   at::Tensor y;
-  at::Tensor rstd;  // [rows] float32
+  at::Tensor stats;  // [rows, 2] float32
 };
 
-Normed norm_forward(const at::Tensor& x, const at::Tensor& add, const at::Tensor& factor,
+Normed norm_forward(const at::Tensor& x, const at::Tensor& add, const NormWeights& weights,
                     double eps) {
   const std::int64_t width = x.size(-1), rows = x.numel() / width;
-  Normed out{.y = at::empty_like(x), .rstd = at::empty({rows}, x.options().dtype(at::kFloat))};
+  Normed out{.y = at::empty_like(x), .stats = at::empty({rows, 2}, x.options().dtype(at::kFloat))};
   if (add.defined()) out.sum = at::empty_like(x);
-  const simd::NormRow row = norm_row(x, factor, eps);
-  float* rstd = out.rstd.data_ptr<float>();
+  const simd::NormRow row = weights.row(x, eps);
+  float* stats = out.stats.data_ptr<float>();
   for_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t place = i * width;
-      rstd[i] = simd::rms_norm_row(
+      const simd::NormStats found = simd::norm_row(
           row, at_element(x, place), add.defined() ? at_element(add, place) : nullptr,
           add.defined() ? at_element(out.sum, place) : nullptr, at_element(out.y, place));
+      stats[2 * i] = found.mean;
+      stats[2 * i + 1] = found.rstd;
     }
   });
   return out;
 }
 
 // `more`: gradient of the sum itself; may be undefined.
-at::Tensor norm_backward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& factor,
-                         const at::Tensor& rstd, const at::Tensor& more) {
+at::Tensor norm_backward(const at::Tensor& dy, const at::Tensor& x, const NormWeights& weights,
+                         const at::Tensor& stats, const at::Tensor& more) {
   const std::int64_t width = x.size(-1), rows = x.numel() / width;
   at::Tensor dx = at::empty_like(x);
-  const simd::NormRow row = norm_row(x, factor, 0);
-  const float* scale = rstd.data_ptr<float>();
+  const simd::NormRow row = weights.row(x, 0);
+  const float* stat = stats.data_ptr<float>();
   for_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t place = i * width;
-      simd::rms_norm_grad_row(row, at_element(dy, place), at_element(x, place), scale[i],
-                              more.defined() ? at_element(more, place) : nullptr,
-                              at_element(dx, place));
+      simd::norm_grad_row(
+          row, at_element(dy, place), at_element(x, place), {stat[2 * i], stat[2 * i + 1]},
+          more.defined() ? at_element(more, place) : nullptr, at_element(dx, place));
     }
   });
   return dx;
 }
 
-class RmsNorm : public torch::autograd::Function<RmsNorm> {
+// RMSNorm (bias undefined) or LayerNorm.
+class RowNorm : public torch::autograd::Function<RowNorm> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& factor,
-                            double eps) {
-    const Normed out = norm_forward(x, {}, factor, eps);
-    context->save_for_backward({x, factor, out.rstd});
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
+                            const NormWeights& weights, double eps) {
+    const Normed out = norm_forward(x, {}, weights, eps);
+    context->save_for_backward({x, weights.factor, weights.bias, out.stats});
     return out.y;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& outputs) {
     const variable_list saved = context->get_saved_variables();
-    return {norm_backward(outputs[0].contiguous(), saved[0], saved[1], saved[2], {}), {}, {}};
+    const at::Tensor dx =
+        norm_backward(outputs[0].contiguous(), saved[0], {saved[1], saved[2]}, saved[3], {});
+    return {dx, {}, {}};
   }
 };
 
-class AddRmsNorm : public torch::autograd::Function<AddRmsNorm> {
+class AddRowNorm : public torch::autograd::Function<AddRowNorm> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& x,
-                               const at::Tensor& delta, const at::Tensor& factor, double eps) {
-    const Normed out = norm_forward(x, delta, factor, eps);
-    context->save_for_backward({out.sum, factor, out.rstd});
+                               const at::Tensor& delta, const NormWeights& weights, double eps) {
+    const Normed out = norm_forward(x, delta, weights, eps);
+    context->save_for_backward({out.sum, weights.factor, weights.bias, out.stats});
     return {out.sum, out.y};
   }
 
@@ -93,7 +100,7 @@ class AddRmsNorm : public torch::autograd::Function<AddRmsNorm> {
     if (!outputs[1].defined()) return {outputs[0], outputs[0], {}, {}};
     const at::Tensor more = outputs[0].defined() ? outputs[0].contiguous() : at::Tensor();
     const at::Tensor dx =
-        norm_backward(outputs[1].contiguous(), saved[0], saved[1], saved[2], more);
+        norm_backward(outputs[1].contiguous(), saved[0], {saved[1], saved[2]}, saved[3], more);
     return {dx, dx, {}, {}};
   }
 };
@@ -162,14 +169,27 @@ class Gated : public torch::autograd::Function<Gated> {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, double offset) {
-  return RmsNorm::apply(x.contiguous(), norm_factor(weight, offset), eps);
+  return RowNorm::apply(x.contiguous(), NormWeights{wide(weight) + offset, {}}, eps);
 }
 
 std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
                                                const at::Tensor& weight, double eps,
                                                double offset) {
-  const variable_list out =
-      AddRmsNorm::apply(x.contiguous(), delta.contiguous(), norm_factor(weight, offset), eps);
+  const variable_list out = AddRowNorm::apply(x.contiguous(), delta.contiguous(),
+                                              NormWeights{wide(weight) + offset, {}}, eps);
+  return {out[0], out[1]};
+}
+
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      double eps) {
+  return RowNorm::apply(x.contiguous(), NormWeights{wide(weight), wide(bias)}, eps);
+}
+
+std::pair<at::Tensor, at::Tensor> add_layer_norm(const at::Tensor& x, const at::Tensor& delta,
+                                                 const at::Tensor& weight, const at::Tensor& bias,
+                                                 double eps) {
+  const variable_list out = AddRowNorm::apply(x.contiguous(), delta.contiguous(),
+                                              NormWeights{wide(weight), wide(bias)}, eps);
   return {out[0], out[1]};
 }
 

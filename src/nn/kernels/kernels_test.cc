@@ -12,6 +12,7 @@
 #include "nn/kernels/attention.h"
 #include "nn/kernels/choice.h"
 #include "nn/kernels/product.h"
+#include "nn/kernels/simd_tile.h"
 #include "nn/ops.h"
 #include "nn/projections.h"
 
@@ -89,6 +90,99 @@ TEST(Kernels, RmsNorm) {
   }
 }
 
+TEST(Kernels, LayerNorm) {
+  at::manual_seed(13);
+  for (const std::int64_t width : {7, 64, 133}) {
+    const at::Tensor weight = at::randn({width}), bias = at::randn({width});
+    compare([&](const Tensors& x) -> Tensors { return {layer_norm(x[0], weight, bias, 1e-5)}; },
+            {at::randn({3, 5, width}) + 4});
+    compare(
+        [&](const Tensors& x) -> Tensors {
+          const auto [sum, y] = add_layer_norm(x[0], x[1], weight, bias, 1e-5);
+          return {sum, y};
+        },
+        {at::randn({3, 5, width}), at::randn({3, 5, width})});
+  }
+}
+
+TEST(Kernels, GroupNorm) {
+  at::manual_seed(14);
+  for (const std::int64_t channels : {6, 40, 96}) {
+    for (const bool silu : {false, true}) {
+      const GroupNormWeights norm{at::randn({channels}), at::randn({channels}), 2, 1e-5};
+      const at::Tensor x = at::randn({2, channels, 9, 11}) + 1;
+      compare([&](const Tensors& in) -> Tensors { return {group_norm(in[0], norm, silu)}; }, {x});
+      compare([&](const Tensors& in) -> Tensors { return {group_norm(in[0], norm, silu, in[1])}; },
+              {x, at::randn({2, channels})});
+    }
+  }
+}
+
+// Sizes, strides and paddings of Stable Diffusion, and odd ones; the weight is frozen.
+TEST(Kernels, Convolution) {
+  at::manual_seed(15);
+  struct Case {
+    std::int64_t in, out, kernel, stride, padding;
+  };
+  for (const Case& c : {Case{4, 24, 3, 1, 1},
+                        {24, 24, 3, 1, 1},
+                        {17, 5, 3, 2, 1},
+                        {8, 12, 3, 2, 0},
+                        {12, 9, 1, 1, 0},
+                        {6, 7, 5, 1, 2},
+                        {300, 260, 3, 1, 1}}) {
+    const at::Tensor weight = at::randn({c.out, c.in, c.kernel, c.kernel}).to(at::kBFloat16);
+    const at::Tensor bias = at::randn({c.out}).to(at::kBFloat16);
+    compare(
+        [&](const Tensors& x) -> Tensors {
+          const at::ScalarType type = x[0].scalar_type();
+          Layer layer{.weight = weight.to(type), .bias = bias.to(type), .is_conv = true};
+          layer.stride = c.stride;
+          layer.padding = c.padding;
+          return {layer.forward(x[0])};
+        },
+        {at::randn({2, c.in, 11, 14})});
+  }
+}
+
+// A 1 x 1 convolution with its adapter is a linear layer over positions.
+TEST(Kernels, PointwiseConvolution) {
+  at::manual_seed(16);
+  const at::Tensor weight = at::randn({9, 12, 1, 1}), bias = at::randn({9});
+  compare(
+      [&](const Tensors& x) -> Tensors {
+        const at::ScalarType type = x[0].scalar_type();
+        Layer layer{.weight = weight.to(at::kBFloat16).to(type),
+                    .bias = bias.to(at::kBFloat16).to(type),
+                    .is_conv = true};
+        layer.adapter = std::make_shared<Adapter>(
+            Adapter{.a = x[1].to(at::kFloat), .b = x[2].to(at::kFloat), .alpha = 4, .scale = 2});
+        return {layer.forward(x[0])};
+      },
+      {at::randn({2, 12, 5, 7}), at::randn({3, 12, 1, 1}), at::randn({9, 3, 1, 1})});
+}
+
+// A convolution with an adapter: the base fused, the low rank in plain ATen.
+TEST(Kernels, ConvolutionWithAdapter) {
+  at::manual_seed(17);
+  for (const std::int64_t stride : {1, 2}) {
+    const at::Tensor weight = at::randn({9, 12, 3, 3}), bias = at::randn({9});
+    compare(
+        [&](const Tensors& x) -> Tensors {
+          const at::ScalarType type = x[0].scalar_type();
+          Layer layer{.weight = weight.to(at::kBFloat16).to(type),
+                      .bias = bias.to(at::kBFloat16).to(type),
+                      .is_conv = true};
+          layer.stride = stride;
+          layer.padding = 1;
+          layer.adapter = std::make_shared<Adapter>(
+              Adapter{.a = x[1].to(at::kFloat), .b = x[2].to(at::kFloat), .alpha = 4, .scale = 2});
+          return {layer.forward(x[0])};
+        },
+        {at::randn({2, 12, 5, 7}), at::randn({3, 12, 3, 3}), at::randn({9, 3, 1, 1})});
+  }
+}
+
 TEST(Kernels, Rotate) {
   at::manual_seed(2);
   for (const std::int64_t width : {2, 6, 50, 64}) {
@@ -102,7 +196,8 @@ TEST(Kernels, Rotate) {
 
 TEST(Kernels, Gated) {
   at::manual_seed(3);
-  for (const Activation kind : {Activation::silu, Activation::gelu_tanh, Activation::relu}) {
+  for (const Activation kind :
+       {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu}) {
     compare([&](const Tensors& x) -> Tensors { return {gated(x[0], x[1], kind)}; },
             {at::randn({7, 33}) * 4, at::randn({7, 33})});
   }
@@ -139,6 +234,43 @@ TEST(Kernels, AttentionInManyBlocks) {
     compare(
         [&](const Tensors& x) -> Tensors { return {attention(x[0], x[1], x[2], 0.2, mask)}; },
         {at::randn({1, 1100, 2, 16}), at::randn({1, 1100, 1, 16}), at::randn({1, 1100, 1, 16})});
+  }
+}
+
+// As many keys as a text has, or more than a block holds; odd head widths; nothing is masked.
+TEST(Kernels, CrossAttention) {
+  at::manual_seed(11);
+  const AttentionMask mask{.causal = false};
+  for (const std::int64_t keys : {3, 77, 500}) {
+    for (const std::int64_t width : {7, 40, 64}) {
+      compare([&](const Tensors& x) -> Tensors { return {attention(x[0], x[1], x[2], 0.2, mask)}; },
+              {at::randn({2, 131, 2, width}), at::randn({2, keys, 2, width}),
+               at::randn({2, keys, 2, width})});
+    }
+  }
+}
+
+// The products of attention where the processor multiplies pairs and where it does not.
+TEST(Kernels, TileProducts) {
+  using simd::Unit;
+  at::manual_seed(12);
+  for (const Unit unit : {Unit::f32, Unit::bf16_pair}) {
+    if (unit == Unit::bf16_pair && !simd::has_bf16_pairs()) continue;
+    for (const std::size_t columns : {16, 32, 48, 64, 80, 112}) {
+      const std::size_t rows = 16, inner = 21, units = simd::round_up(inner, 2);
+      const at::Tensor a = at::randn({16, 21}).to(at::kBFloat16);
+      const at::Tensor b = at::randn({static_cast<std::int64_t>(columns), 21}).to(at::kBFloat16);
+      std::vector<std::uint32_t> left(rows * units), right(units * columns);
+      pack_left(unit, {simd::Element::bf16, a.data_ptr(), rows, inner, inner}, left.data(), units);
+      pack_right_transposed(unit, {simd::Element::bf16, b.data_ptr(), columns, inner, inner},
+                            right.data(), columns);
+      const at::Tensor c = at::ones({16, static_cast<std::int64_t>(columns)});
+      const std::size_t depth = (inner + depth_of(unit) - 1) / depth_of(unit);
+      multiply_tiles(unit, {rows, columns, depth, left.data(), units, 1, right.data(), columns,
+                            c.data_ptr<float>(), columns, true});
+      const at::Tensor expected = at::mm(a.to(at::kFloat), b.to(at::kFloat).t()) + 1;
+      EXPECT_LT(relative(c, expected), 1e-6) << columns;
+    }
   }
 }
 
@@ -196,7 +328,7 @@ TEST(Kernels, LinearAndQkv) {
 TEST(Kernels, GatedMlp) {
   at::manual_seed(9);
   const at::Tensor wg = at::randn({37, 29}), wu = at::randn({37, 29}), wd = at::randn({29, 37});
-  for (const Activation kind : {Activation::silu, Activation::gelu_tanh}) {
+  for (const Activation kind : {Activation::silu, Activation::gelu, Activation::gelu_tanh}) {
     compare(
         [&](const Tensors& x) -> Tensors {
           const at::ScalarType type = x[0].scalar_type();

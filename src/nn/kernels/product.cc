@@ -6,13 +6,12 @@
 #include <omp.h>
 
 #include <array>
-#include <dnnl.hpp>
 #include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
 
-#include "base/error.h"
+#include "nn/kernels/onednn.h"
 
 namespace lora::kernels {
 namespace {
@@ -30,28 +29,20 @@ struct Plan {
 
 std::size_t element_size(at::ScalarType type) { return type == at::kFloat ? 4 : 2; }
 
-dnnl::engine& engine() {
-  static dnnl::engine one(dnnl::engine::kind::cpu, 0);
-  return one;
-}
-
 dnnl::memory::desc describe(const Matrix& m) {
-  using Type = dnnl::memory::data_type;
-  return {{m.rows, m.columns},
-          m.type == at::kFloat ? Type::f32 : Type::bf16,
-          {m.row_stride, m.column_stride}};
+  return {{m.rows, m.columns}, onednn_type(m.type), {m.row_stride, m.column_stride}};
 }
 
 dnnl::matmul::primitive_desc descriptor(const Plan& plan, const dnnl::primitive_attr& attributes) {
 #if DNNL_VERSION_MAJOR >= 3
   if (!plan.bias.get_dims().empty())
-    return {engine(), plan.a, plan.b, plan.bias, plan.out, attributes};
-  return {engine(), plan.a, plan.b, plan.out, attributes};
+    return {onednn_engine(), plan.a, plan.b, plan.bias, plan.out, attributes};
+  return {onednn_engine(), plan.a, plan.b, plan.out, attributes};
 #else
   if (plan.bias.dims().empty()) {
-    return {dnnl::matmul::desc(plan.a, plan.b, plan.out), attributes, engine()};
+    return {dnnl::matmul::desc(plan.a, plan.b, plan.out), attributes, onednn_engine()};
   }
-  return {dnnl::matmul::desc(plan.a, plan.b, plan.bias, plan.out), attributes, engine()};
+  return {dnnl::matmul::desc(plan.a, plan.b, plan.bias, plan.out), attributes, onednn_engine()};
 #endif
 }
 
@@ -107,22 +98,15 @@ const Plan* plan_of(const Matrix& a, const Matrix& b, const Matrix& out, bool ad
 }
 
 void run(const Plan& plan, const Matrix& a, const Matrix& b, const Matrix& out, const void* bias) {
-  thread_local std::vector<char> scratch;
-  thread_local dnnl::stream stream(engine());
-  if (scratch.size() < plan.scratch + 64) scratch.resize(plan.scratch + 64);
+  dnnl::engine& engine = onednn_engine();
   using Memory = dnnl::memory;
-  const Memory::desc room({static_cast<std::int64_t>(plan.scratch)}, Memory::data_type::u8,
-                          Memory::format_tag::a);
-  std::unordered_map<int, Memory> arguments = {
-      {DNNL_ARG_SRC, Memory(plan.a, engine(), a.data)},
-      {DNNL_ARG_WEIGHTS, Memory(plan.b, engine(), b.data)},
-      {DNNL_ARG_DST, Memory(plan.out, engine(), out.data)},
-      {DNNL_ARG_SCRATCHPAD, Memory(room, engine(), scratch.data())}};
+  std::unordered_map<int, Memory> arguments = {{DNNL_ARG_SRC, Memory(plan.a, engine, a.data)},
+                                               {DNNL_ARG_WEIGHTS, Memory(plan.b, engine, b.data)},
+                                               {DNNL_ARG_DST, Memory(plan.out, engine, out.data)}};
   if (bias != nullptr) {
-    arguments.emplace(DNNL_ARG_BIAS, Memory(plan.bias, engine(), const_cast<void*>(bias)));
+    arguments.emplace(DNNL_ARG_BIAS, Memory(plan.bias, engine, const_cast<void*>(bias)));
   }
-  plan.primitive.execute(stream, arguments);
-  stream.wait();
+  onednn_run(plan.primitive, arguments, plan.scratch);
 }
 
 at::Tensor as_tensor(const Matrix& m) {

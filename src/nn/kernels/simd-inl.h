@@ -37,18 +37,22 @@ HWY_INLINE void store(D d, hn::Vec<D> value, float* to) {
   hn::StoreU(value, d, to);
 }
 
-// Rounds to nearest even; a NaN stays one.
+// Bits of `value`, the upper half rounded to nearest even; a NaN stays one.
 template <class D>
-HWY_INLINE void store([[maybe_unused]] D d, hn::Vec<D> value, Bf16* to) {
-  const hn::Rebind<std::uint16_t, D> half;
+HWY_INLINE hn::Vec<hn::Rebind<std::uint32_t, D>> rounded_bits([[maybe_unused]] D d,
+                                                              hn::Vec<D> value) {
   const hn::Rebind<std::uint32_t, D> bits;
   const auto raw = hn::BitCast(bits, value);
   const auto odd = hn::And(hn::ShiftRight<16>(raw), hn::Set(bits, 1));
   const auto rounded = hn::Add(raw, hn::Add(odd, hn::Set(bits, 0x7FFF)));
   const auto quiet = hn::Or(raw, hn::Set(bits, 0x400000));
-  const auto is_nan = hn::RebindMask(bits, hn::IsNaN(value));
-  const auto kept = hn::IfThenElse(is_nan, quiet, rounded);
-  hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(kept)), half, to);
+  return hn::IfThenElse(hn::RebindMask(bits, hn::IsNaN(value)), quiet, rounded);
+}
+
+template <class D>
+HWY_INLINE void store(D d, hn::Vec<D> value, Bf16* to) {
+  const hn::Rebind<std::uint16_t, D> half;
+  hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(rounded_bits(d, value))), half, to);
 }
 
 // body(tag, i) for whole vectors, then for the single elements that are left.
@@ -93,6 +97,18 @@ HWY_INLINE float max_of(std::size_t n, float least, Term term) {
   }
   return result;
 }
+
+// x sigmoid(x): value and derivative at x.
+struct Silu {
+  template <class D, class V>
+  static HWY_INLINE void at(D d, V x, V& value, V& slope) {
+    const V one = hn::Set(d, 1.0F);
+    const V e = hn::Exp(d, hn::Min(hn::Neg(x), hn::Set(d, 88.0F)));
+    const V sigmoid = hn::Div(one, hn::Add(one, e));
+    value = hn::Mul(x, sigmoid);
+    slope = hn::Mul(sigmoid, hn::MulAdd(x, hn::Sub(one, sigmoid), one));
+  }
+};
 
 }  // namespace lora::simd::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -11,18 +11,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace lora::simd::HWY_NAMESPACE {
 
-// Each gate: value and derivative at x.
-struct Silu {
-  template <class D, class V>
-  static HWY_INLINE void at(D d, V x, V& value, V& slope) {
-    const V one = hn::Set(d, 1.0F);
-    const V e = hn::Exp(d, hn::Min(hn::Neg(x), hn::Set(d, 88.0F)));
-    const V sigmoid = hn::Div(one, hn::Add(one, e));
-    value = hn::Mul(x, sigmoid);
-    slope = hn::Mul(sigmoid, hn::MulAdd(x, hn::Sub(one, sigmoid), one));
-  }
-};
-
+// As Silu of simd-inl.h: value and derivative at x.
 struct GeluTanh {
   template <class D, class V>
   static HWY_INLINE void at(D d, V x, V& value, V& slope) {
@@ -37,6 +26,27 @@ struct GeluTanh {
     value = hn::Mul(half_x, hn::Add(one, t));
     slope = hn::MulAdd(hn::Mul(half_x, hn::NegMulAdd(t, t, one)), rise,
                        hn::Mul(hn::Set(d, 0.5F), hn::Add(one, t)));
+  }
+};
+
+// With the error function: Abramowitz and Stegun 7.1.26, off by at most 1.5e-7.
+struct Gelu {
+  template <class D, class V>
+  static HWY_INLINE void at(D d, V x, V& value, V& slope) {
+    constexpr float kRootHalf = 0.70710678119F, kDensity = 0.39894228040F;  // 1 / sqrt(2 pi)
+    const V one = hn::Set(d, 1.0F), half = hn::Set(d, 0.5F);
+    const V z = hn::Abs(hn::Mul(x, hn::Set(d, kRootHalf)));
+    const V t = hn::Div(one, hn::MulAdd(hn::Set(d, 0.3275911F), z, one));
+    V sum = hn::Set(d, 1.061405429F);
+    for (const float next : {-1.453152027F, 1.421413741F, -0.284496736F, 0.254829592F}) {
+      sum = hn::MulAdd(sum, t, hn::Set(d, next));
+    }
+    const V e = hn::Exp(d, hn::Neg(hn::Min(hn::Mul(z, z), hn::Set(d, 88.0F))));
+    // Half of 1 - erf(|z|): the share of the normal distribution beyond |x|.
+    const V beyond = hn::Mul(hn::Mul(half, hn::Mul(sum, t)), e);
+    const V share = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), beyond, hn::Sub(one, beyond));
+    value = hn::Mul(x, share);
+    slope = hn::MulAdd(hn::Mul(x, hn::Set(d, kDensity)), e, share);
   }
 };
 
@@ -75,6 +85,7 @@ void forward_of(Gate gate, std::size_t n, const void* g, const void* u, void* h)
   const auto* from_u = static_cast<const T*>(u);
   auto* to = static_cast<T*>(h);
   if (gate == Gate::silu) return forward<Silu>(n, from_g, from_u, to);
+  if (gate == Gate::gelu) return forward<Gelu>(n, from_g, from_u, to);
   if (gate == Gate::gelu_tanh) return forward<GeluTanh>(n, from_g, from_u, to);
   forward<Relu>(n, from_g, from_u, to);
 }
@@ -87,6 +98,7 @@ void backward_of(Gate gate, std::size_t n, const void* dh, const void* g, const 
   const auto* from_u = static_cast<const T*>(u);
   auto *to_g = static_cast<T*>(dg), *to_u = static_cast<T*>(du), *to_h = static_cast<T*>(h);
   if (gate == Gate::silu) return backward<Silu>(n, dy, from_g, from_u, to_g, to_u, to_h);
+  if (gate == Gate::gelu) return backward<Gelu>(n, dy, from_g, from_u, to_g, to_u, to_h);
   if (gate == Gate::gelu_tanh) {
     return backward<GeluTanh>(n, dy, from_g, from_u, to_g, to_u, to_h);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// RMSNorm, rotary embedding and the plain element-wise rows of simd.h.
+// RMSNorm, LayerNorm, rotary embedding and the plain element-wise rows of simd.h.
 #include <cmath>
 
 #include "nn/kernels/simd.h"
@@ -14,35 +14,52 @@ HWY_BEFORE_NAMESPACE();
 namespace lora::simd::HWY_NAMESPACE {
 
 template <class T>
-float norm(const NormRow& row, const T* x, const T* add, T* sum, T* y) {
+NormStats norm(const NormRow& row, const T* x, const T* add, T* sum, T* y) {
   const std::size_t n = row.width;
+  const auto count = static_cast<float>(n);
   if (add != nullptr) {
     for_each(n, [&](auto d, std::size_t i)
                     HWY_ATTR { store(d, hn::Add(load(d, x + i), load(d, add + i)), sum + i); });
     x = sum;
   }
+  NormStats stats{0, 0};
+  if (row.bias != nullptr) {
+    stats.mean = sum_of(n, [&](auto d, std::size_t i) HWY_ATTR { return load(d, x + i); }) / count;
+  }
   const float squares = sum_of(n, [&](auto d, std::size_t i) HWY_ATTR {
-    const auto v = load(d, x + i);
+    const auto v = hn::Sub(load(d, x + i), hn::Set(d, stats.mean));
     return hn::Mul(v, v);
   });
-  const float rstd = 1.0F / std::sqrt(squares / static_cast<float>(n) + row.epsilon);
+  stats.rstd = 1.0F / std::sqrt(squares / count + row.epsilon);
   for_each(n, [&](auto d, std::size_t i) HWY_ATTR {
-    const auto v = hn::Mul(load(d, x + i), hn::Set(d, rstd));
-    store(d, hn::Mul(v, load(d, row.weight + i)), y + i);
+    const auto centred = hn::Sub(load(d, x + i), hn::Set(d, stats.mean));
+    const auto v = hn::Mul(hn::Mul(centred, hn::Set(d, stats.rstd)), load(d, row.weight + i));
+    store(d, row.bias == nullptr ? v : hn::Add(v, load(d, row.bias + i)), y + i);
   });
-  return rstd;
+  return stats;
 }
 
 template <class T>
-void norm_grad(const NormRow& row, const T* dy, const T* x, float rstd, const T* more, T* dx) {
+void norm_grad(const NormRow& row, const T* dy, const T* x, const NormStats& stats, const T* more,
+               T* dx) {
   const std::size_t n = row.width;
+  const auto count = static_cast<float>(n);
   const float dot = sum_of(n, [&](auto d, std::size_t i) HWY_ATTR {
-    return hn::Mul(hn::Mul(load(d, dy + i), load(d, row.weight + i)), load(d, x + i));
+    const auto centred = hn::Sub(load(d, x + i), hn::Set(d, stats.mean));
+    return hn::Mul(hn::Mul(load(d, dy + i), load(d, row.weight + i)), centred);
   });
-  const float share = dot * rstd * rstd * rstd / static_cast<float>(n);
+  float level = 0;  // LayerNorm: the mean of x takes a part, too
+  if (row.bias != nullptr) {
+    level = stats.rstd / count * sum_of(n, [&](auto d, std::size_t i) HWY_ATTR {
+              return hn::Mul(load(d, dy + i), load(d, row.weight + i));
+            });
+  }
+  const float share = dot * stats.rstd * stats.rstd * stats.rstd / count;
   for_each(n, [&](auto d, std::size_t i) HWY_ATTR {
-    const auto g = hn::Mul(hn::Mul(load(d, dy + i), load(d, row.weight + i)), hn::Set(d, rstd));
-    auto result = hn::NegMulAdd(load(d, x + i), hn::Set(d, share), g);
+    const auto g =
+        hn::Mul(hn::Mul(load(d, dy + i), load(d, row.weight + i)), hn::Set(d, stats.rstd));
+    const auto centred = hn::Sub(load(d, x + i), hn::Set(d, stats.mean));
+    auto result = hn::Sub(hn::NegMulAdd(centred, hn::Set(d, share), g), hn::Set(d, level));
     if (more != nullptr) result = hn::Add(result, load(d, more + i));
     store(d, result, dx + i);
   });
@@ -82,7 +99,7 @@ void add(std::size_t n, const T* a, const T* b, T* out) {
                   HWY_ATTR { store(d, hn::Add(load(d, a + i), load(d, b + i)), out + i); });
 }
 
-float norm_any(const NormRow& row, const void* x, const void* add, void* sum, void* y) {
+NormStats norm_any(const NormRow& row, const void* x, const void* add, void* sum, void* y) {
   if (row.element == Element::f32) {
     return norm(row, static_cast<const float*>(x), static_cast<const float*>(add),
                 static_cast<float*>(sum), static_cast<float*>(y));
@@ -91,13 +108,13 @@ float norm_any(const NormRow& row, const void* x, const void* add, void* sum, vo
               static_cast<Bf16*>(sum), static_cast<Bf16*>(y));
 }
 
-void norm_grad_any(const NormRow& row, const void* dy, const void* x, float rstd, const void* more,
-                   void* dx) {
+void norm_grad_any(const NormRow& row, const void* dy, const void* x, const NormStats& stats,
+                   const void* more, void* dx) {
   if (row.element == Element::f32) {
-    norm_grad(row, static_cast<const float*>(dy), static_cast<const float*>(x), rstd,
+    norm_grad(row, static_cast<const float*>(dy), static_cast<const float*>(x), stats,
               static_cast<const float*>(more), static_cast<float*>(dx));
   } else {
-    norm_grad(row, static_cast<const Bf16*>(dy), static_cast<const Bf16*>(x), rstd,
+    norm_grad(row, static_cast<const Bf16*>(dy), static_cast<const Bf16*>(x), stats,
               static_cast<const Bf16*>(more), static_cast<Bf16*>(dx));
   }
 }
@@ -147,13 +164,13 @@ HWY_EXPORT(dot_any);
 HWY_EXPORT(narrow_any);
 HWY_EXPORT(add_any);
 
-float rms_norm_row(const NormRow& row, const void* x, const void* add, void* sum, void* y) {
+NormStats norm_row(const NormRow& row, const void* x, const void* add, void* sum, void* y) {
   return HWY_DYNAMIC_DISPATCH(norm_any)(row, x, add, sum, y);
 }
 
-void rms_norm_grad_row(const NormRow& row, const void* dy, const void* x, float rstd,
-                       const void* more, void* dx) {
-  HWY_DYNAMIC_DISPATCH(norm_grad_any)(row, dy, x, rstd, more, dx);
+void norm_grad_row(const NormRow& row, const void* dy, const void* x, const NormStats& stats,
+                   const void* more, void* dx) {
+  HWY_DYNAMIC_DISPATCH(norm_grad_any)(row, dy, x, stats, more, dx);
 }
 
 void rotate_row(Element element, std::size_t width, const void* x, const float* cos,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Softmax, its gradient and the cross-entropy of simd.h.
+// Softmax of attention (simd_scores.h), its gradient, and the cross-entropy of simd.h.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "nn/kernels/simd.h"
+#include "nn/kernels/simd_scores.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "nn/kernels/simd_softmax.cc"
@@ -29,47 +30,88 @@ HWY_INLINE hn::Vec<D> cap_slope(D d, hn::Vec<D> score, float cap) {
   return hn::NegMulAdd(t, t, hn::Set(d, 1.0F));
 }
 
-template <class T>
-void zero_outside(const ScoreRow& row, T* out) {
-  for (std::size_t i = 0; i < row.begin; ++i) out[i] = T{};
-  for (std::size_t i = row.end; i < row.width; ++i) out[i] = T{};
+// Scores that the query must not see become minus infinity, which the cap keeps.
+void hide(const ScoreRow& row, float* raw) {
+  std::fill(raw, raw + row.begin, kLeast);
+  std::fill(raw + row.end, raw + row.width, kLeast);
+}
+
+template <class D>
+HWY_INLINE hn::Vec<D> score_at(D d, const ScoreRow& row, const float* raw) {
+  const auto score = hn::Mul(load(d, raw), hn::Set(d, row.scale));
+  if (row.softcap <= 0) return score;
+  const auto least = hn::Set(d, kLeast);
+  return hn::IfThenElse(hn::Eq(score, least), least, capped(d, score, row.softcap));
 }
 
 template <class T>
-float softmax(const ScoreRow& row, float* raw, T* weights) {
-  zero_outside(row, weights);
-  const std::size_t n = row.end - row.begin;
-  float* scores = raw + row.begin;
-  T* to = weights + row.begin;
-  const float most = max_of(n, kLeast, [&](auto d, std::size_t i) HWY_ATTR {
-    const auto score = capped(d, hn::Mul(load(d, scores + i), hn::Set(d, row.scale)), row.softcap);
-    store(d, score, scores + i);
+float softmax(const ScoreRow& row, float* raw, SoftmaxState& state, T* weights) {
+  if (row.begin >= row.end) {
+    std::fill(weights, weights + row.width, T{});
+    return 1;
+  }
+  hide(row, raw);
+  const float most = max_of(row.width, state.most, [&](auto d, std::size_t i) HWY_ATTR {
+    const auto score = score_at(d, row, raw + i);
+    store(d, score, raw + i);
     return score;
   });
-  const float sum = sum_of(n, [&](auto d, std::size_t i) HWY_ATTR {
-    const auto e = hn::Exp(d, hn::Sub(load(d, scores + i), hn::Set(d, most)));
-    store(d, e, scores + i);
+  const float sum = sum_of(row.width, [&](auto d, std::size_t i) HWY_ATTR {
+    const auto e = hn::Exp(d, hn::Sub(load(d, raw + i), hn::Set(d, most)));
+    store(d, e, weights + i);
     return e;
   });
-  for_each(n, [&](auto d, std::size_t i) HWY_ATTR {
-    store(d, hn::Mul(load(d, scores + i), hn::Set(d, 1.0F / sum)), to + i);
-  });
-  return most + std::log(sum);
+  const float factor = std::exp(state.most - most);
+  state = {most, state.sum * factor + sum};
+  return factor;
 }
 
-template <class T>
-void softmax_grad(const ScoreRow& row, const float* raw, const float* d_weights, float log_sum,
-                  float delta, T* weights, T* d_raw) {
-  zero_outside(row, weights);
-  zero_outside(row, d_raw);
-  for_each(row.end - row.begin, [&](auto d, std::size_t k) HWY_ATTR {
-    const std::size_t i = k + row.begin;
-    const auto score = capped(d, hn::Mul(load(d, raw + i), hn::Set(d, row.scale)), row.softcap);
-    const auto weight = hn::Exp(d, hn::Sub(score, hn::Set(d, log_sum)));
-    auto slope = hn::Mul(weight, hn::Sub(load(d, d_weights + i), hn::Set(d, delta)));
-    if (row.softcap > 0) slope = hn::Mul(slope, cap_slope(d, score, row.softcap));
-    store(d, weight, weights + i);
-    store(d, hn::Mul(slope, hn::Set(d, row.scale)), d_raw + i);
+// Weight and gradient of the raw score at raw[i].
+template <class D>
+HWY_INLINE void gradient_at(D d, const ScoreGradRow& x, std::size_t i, hn::Vec<D>& weight,
+                            hn::Vec<D>& slope) {
+  const auto score = score_at(d, x.row, x.raw + i);
+  weight = hn::Exp(d, hn::Sub(score, hn::Set(d, x.log_sum)));
+  slope = hn::Mul(weight, hn::Sub(load(d, x.d_weights + i), hn::Set(d, x.delta)));
+  if (x.row.softcap > 0) {
+    const auto hidden = hn::Eq(score, hn::Set(d, kLeast));
+    slope = hn::Mul(slope, hn::IfThenZeroElse(hidden, cap_slope(d, score, x.row.softcap)));
+  }
+  slope = hn::Mul(slope, hn::Set(d, x.row.scale));
+}
+
+void softmax_grad_floats(const ScoreGradRow (&rows)[2], const ScoreGradOut& out) {
+  for (std::size_t r = 0; r < 2; ++r) {
+    const std::size_t width = rows[r].row.width;
+    auto* weights = reinterpret_cast<float*>(out.weights) + r * out.step;
+    auto* slopes = reinterpret_cast<float*>(out.slopes) + r * out.step;
+    for_each(width, [&](auto d, std::size_t i) HWY_ATTR {
+      auto weight = hn::Zero(d), slope = weight;
+      gradient_at(d, rows[r], i, weight, slope);
+      store(d, weight, weights + i);
+      store(d, slope, slopes + i);
+    });
+  }
+}
+
+// Bits of two bfloat16, that of `first` below.
+template <class D>
+HWY_INLINE void store_pair(D d, hn::Vec<D> first, hn::Vec<D> second, std::uint32_t* to) {
+  const hn::Rebind<std::uint32_t, D> bits;
+  const auto low = hn::ShiftRight<16>(rounded_bits(d, first));
+  const auto high = hn::And(rounded_bits(d, second), hn::Set(bits, 0xFFFF0000U));
+  hn::StoreU(hn::Or(low, high), bits, to);
+}
+
+void softmax_grad_pairs(const ScoreGradRow (&rows)[2], const ScoreGradOut& out) {
+  for_each(rows[0].row.width, [&](auto d, std::size_t i) HWY_ATTR {
+    auto weight0 = hn::Zero(d), slope0 = weight0, weight1 = weight0, slope1 = weight0;
+    gradient_at(d, rows[0], i, weight0, slope0);
+    gradient_at(d, rows[1], i, weight1, slope1);
+    store_pair(d, weight0, weight1, out.weights + i);
+    store_pair(d, slope0, slope1, out.slopes + i);
+    store(d, slope0, out.slope_rows + i);
+    store(d, slope1, out.slope_rows + out.step + i);
   });
 }
 
@@ -97,19 +139,17 @@ float cross_entropy(std::size_t n, float* logits, std::size_t label, float cap, 
   return log_sum - logits[label];
 }
 
-float softmax_any(const ScoreRow& row, float* raw, void* weights) {
-  if (row.element == Element::f32) return softmax(row, raw, static_cast<float*>(weights));
-  return softmax(row, raw, static_cast<Bf16*>(weights));
+float softmax_any(Unit unit, const ScoreRow& row, float* raw, SoftmaxState& state, void* weights) {
+  if (unit == Unit::f32) return softmax(row, raw, state, static_cast<float*>(weights));
+  return softmax(row, raw, state, static_cast<Bf16*>(weights));
 }
 
-void softmax_grad_any(const ScoreRow& row, const float* raw, const float* d_weights, float log_sum,
-                      float delta, void* weights, void* d_raw) {
-  if (row.element == Element::f32) {
-    softmax_grad(row, raw, d_weights, log_sum, delta, static_cast<float*>(weights),
-                 static_cast<float*>(d_raw));
+void softmax_grad_any(Unit unit, const ScoreGradRow (&rows)[2], const ScoreGradOut& out) {
+  for (const ScoreGradRow& x : rows) hide(x.row, x.raw);
+  if (unit == Unit::f32) {
+    softmax_grad_floats(rows, out);
   } else {
-    softmax_grad(row, raw, d_weights, log_sum, delta, static_cast<Bf16*>(weights),
-                 static_cast<Bf16*>(d_raw));
+    softmax_grad_pairs(rows, out);
   }
 }
 
@@ -143,13 +183,13 @@ HWY_EXPORT(softmax_any);
 HWY_EXPORT(softmax_grad_any);
 HWY_EXPORT(cross_entropy_any);
 
-float softmax_row(const ScoreRow& row, float* raw, void* weights) {
-  return HWY_DYNAMIC_DISPATCH(softmax_any)(row, raw, weights);
+float softmax_block(Unit unit, const ScoreRow& row, float* raw, SoftmaxState& state,
+                    void* weights) {
+  return HWY_DYNAMIC_DISPATCH(softmax_any)(unit, row, raw, state, weights);
 }
 
-void softmax_grad_row(const ScoreRow& row, const float* raw, const float* d_weights, float log_sum,
-                      float delta, void* weights, void* d_raw) {
-  HWY_DYNAMIC_DISPATCH(softmax_grad_any)(row, raw, d_weights, log_sum, delta, weights, d_raw);
+void softmax_grad_block(Unit unit, const ScoreGradRow (&rows)[2], const ScoreGradOut& out) {
+  HWY_DYNAMIC_DISPATCH(softmax_grad_any)(unit, rows, out);
 }
 
 float cross_entropy_row(Element element, std::size_t width, float* logits, std::size_t label,
