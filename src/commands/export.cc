@@ -55,6 +55,10 @@ void export_peft(const ExportArguments& a, const LocatedVersion&, const AdapterF
 
 void export_gguf(const ExportArguments& a, const LocatedVersion& version,
                  const AdapterFile& adapter) {
+  if (adapter.kind != AdapterKind::llm) {
+    fail_usage(adapter.path.string(), ": an adapter for ", kind_title(adapter.kind),
+               " cannot be written as GGUF; use the format diffusers or kohya");
+  }
   const Path path = file_in(a, version.name + ".gguf");
   const std::string bytes =
       reading([&] { return encode_gguf(adapter, read_gguf_base(base_of(a, version, adapter))); });

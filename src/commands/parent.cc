@@ -64,12 +64,18 @@ ParentFacts parent_facts(const ParentVersion& parent) {
   for (const AdapterModule& module : parent.adapter.modules) {
     ModuleFacts& one = facts.modules[module.path];
     one.rank = module.rank();
-    if (module.alpha_known) one.alpha = module.alpha;
+    // Files for images that name no alpha have the scale 1 in every program; texts have no rule.
+    const bool known = module.alpha_known || parent.adapter.kind != AdapterKind::llm;
+    if (known) one.alpha = module.alpha;
     one.finite =
         at::isfinite(module.a).all().item<bool>() && at::isfinite(module.b).all().item<bool>();
     one.zero = !module.b.any().item<bool>();
   }
   return facts;
+}
+
+void check_parent_kind(const ParentVersion& parent, const std::vector<NamedLayer>& layers) {
+  check_family(parent.adapter, shapes_of(layers));
 }
 
 std::string attach_parent(const Config& config, const ParentVersion& parent,

@@ -15,6 +15,9 @@ std::optional<ParentVersion> find_parent(const Config& config);
 
 ParentFacts parent_facts(const ParentVersion& parent);
 
+// Throws Error where the parent is an adapter for another kind of model than these layers are of.
+void check_parent_kind(const ParentVersion& parent, const std::vector<NamedLayer>& layers);
+
 // Puts the parent's adapter into the target layers. Every tensor must find a place and every
 // target layer a tensor. With rank_policy: grow a smaller parent is widened first: new random rows
 // of A, zero columns of B, the same scale, so that it computes the same.

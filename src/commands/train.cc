@@ -106,6 +106,7 @@ Prepared prepare(const Options& options) {
   run.base = describe_base(run.config.base_model, cache);
   cache.save();
   run.task = make_task({run.config, run.parent, run.precision, run.device});
+  if (run.parent) check_parent_kind(*run.parent, run.task->layers());
   run.targets = target_layers(run.config, run.task->layers());
   run_checks_of(run);
   return run;

@@ -176,6 +176,11 @@ class ImageRun final : public TrainTask {
       fail_usage("resolution: ", config_.resolution, " is no multiple of ", step, "; try ",
                  config_.resolution / step * step);
     }
+    const std::int64_t layers = sd_->config().text.layers;
+    if (config_.clip_skip > layers) {
+      fail_usage("clip_skip: deeper than the text encoder (found ", config_.clip_skip,
+                 ", expected at most ", layers, ", its layers); use 1 or 2");
+    }
     if (!parent || !parent->located.version) return;
     const std::int64_t before = parent->located.version->recipe.resolution;
     if (before != 0 && before != config_.resolution) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/files.h"
 #include "base/text.h"
 #include "config/dialect.h"
 #include "config/rules.h"
@@ -53,7 +54,14 @@ std::string task_of_base(const RuleContext& context) {
                     text));
   }
   if (is_there(path / "model_index.json") || is_there(path / "unet")) return "text-to-image";
-  if (is_there(path / "config.json")) return "text-generation";
+  if (is_there(path / "config.json")) {
+    const bool part = read_file(path / "config.json").find("\"_class_name\"") != std::string::npos;
+    if (!part) return "text-generation";
+    return refuse(
+        fmt::format("one part of a diffusers model (found '{}', expected the folder above, which "
+                    "holds model_index.json); give that folder",
+                    text));
+  }
   if (is_there(path / "adapter_config.json") || is_there(path / "version.json")) {
     return refuse(
         fmt::format("an adapter, not a base model (found '{}'); give the model it was "

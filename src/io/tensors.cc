@@ -77,7 +77,8 @@ at::Tensor map_tensor(std::shared_ptr<const SafetensorsFile> file, const TensorV
     std::memcpy(copy.data_ptr(), data, view.bytes());
     return copy;
   }
-  return at::from_blob(data, view.shape, [file = std::move(file)](void*) {}, options);
+  return at::from_blob(
+      data, view.shape, [file = std::move(file)](void*) {}, options);
 }
 
 TensorMap read_tensors(const Path& path) {
@@ -121,6 +122,9 @@ Weights Weights::open(const Path& path, const std::string& stem) {
   for (const auto& [name, shard] : index["weight_map"].items()) {
     if (!shard.is_string()) fail(where, ": tensor '", name, "': the file name is not a text");
     const auto file_name = shard.get<std::string>();
+    if (Path(file_name).has_parent_path()) {
+      fail(where, ": shard '", file_name, "' is not a file of this folder; damaged index?");
+    }
     auto& file = shards[file_name];
     if (file == nullptr) {
       const Path shard_path = weights.path_.parent_path() / file_name;

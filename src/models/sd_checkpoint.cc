@@ -147,6 +147,7 @@ SdModules SdCheckpoint::part(SdPart part, at::ScalarType dtype, at::Device devic
   source.dtype = dtype;
   source.device = device;
   const std::string file = weights_->files().front().string();
+  source.where = file;
   const auto place = [weights = weights_, config = config_, part](const std::string& name) {
     const std::string original = original_name(part, config, name);
     if (part == SdPart::text && !weights->has(original)) {
@@ -182,6 +183,7 @@ SdModules folder_part(const Path& folder, SdPart part, at::ScalarType dtype, at:
   SdModules source;
   source.dtype = dtype;
   source.device = device;
+  source.where = place.string();
   source.has = [weights](const std::string& name) { return weights->has(name); };
   source.take = [weights, place](const std::string& name, at::IntArrayRef shape) {
     return shaped(weights->take(name), shape, name, place.string());

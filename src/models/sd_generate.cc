@@ -51,7 +51,7 @@ Image generate_image(const StableDiffusion& sd, const SdPrompts& prompts,
   if (request.width % 8 != 0 || request.height % 8 != 0 || request.width < 8 ||
       request.height < 8) {
     fail_usage("size ", request.width, "x", request.height,
-               ": no multiple of 8 (found a remainder, expected e.g. 512x512)");
+               ": not multiples of 8 (expected such as 512x768); change the size");
   }
   const at::NoGradGuard no_grad;
   at::Generator generator =

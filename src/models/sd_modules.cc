@@ -28,7 +28,7 @@ at::Tensor GroupNorm::silu(const at::Tensor& x, const std::string& name,
 at::Tensor SdModules::tensor(const std::string& name, at::IntArrayRef shape) const {
   const at::Tensor stored = take(name, shape);
   if (!stored.is_floating_point()) {
-    fail("tensor '", name, "': holds ", at::toString(stored.scalar_type()),
+    fail(where, ": tensor '", name, "': holds ", at::toString(stored.scalar_type()),
          " numbers, expected floating point; a quantised model cannot be trained here");
   }
   return stored.to(at::TensorOptions().dtype(dtype).device(device));

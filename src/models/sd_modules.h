@@ -39,6 +39,7 @@ struct SdModules {
   // The tensor in any dtype; `shape` is checked (or, for random weights, made).
   std::function<at::Tensor(const std::string& name, at::IntArrayRef shape)> take;
   std::function<bool(const std::string& name)> has;
+  std::string where;  // file or folder, for messages
   at::ScalarType dtype = at::kFloat;
   at::Device device = at::Device(at::kCPU);
 

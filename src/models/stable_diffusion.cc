@@ -2,6 +2,7 @@
 #include "models/stable_diffusion.h"
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 
 #include <nlohmann/json.hpp>
 
@@ -72,20 +73,38 @@ TextStates encode(const ClipText& encoder, const at::Tensor& ids, const StateRul
   return {joined(pick(encoder, output, rule), chunks), pooled};
 }
 
-// What a single file says about its prediction, and settings it carries as keys or metadata.
-void apply_metadata(const SdCheckpoint& file, SdConfig& config) {
-  const auto at = file.metadata().find("modelspec.prediction_type");
-  if (at != file.metadata().end()) {
-    config.schedule.prediction =
-        lower_ascii(at->second).starts_with("v") ? Prediction::v : Prediction::epsilon;
-  }
-  if (file.has("v_pred")) config.schedule.prediction = Prediction::v;
+// What a single file says about its prediction, as metadata (modelspec) or by keys that trainers
+// add. False: it says nothing, and both occur among files of its kind (SD 2: 512 noise, 768 v).
+bool apply_metadata(const SdCheckpoint& file, SdConfig& config) {
   if (file.has("ztsnr")) config.schedule.zero_terminal_snr = true;
+  if (file.has("v_pred")) {
+    config.schedule.prediction = Prediction::v;
+    return true;
+  }
+  const auto at = file.metadata().find("modelspec.prediction_type");
+  if (at == file.metadata().end()) return config.kind != SdKind::sd2;
+  config.schedule.prediction =
+      lower_ascii(at->second).starts_with("v") ? Prediction::v : Prediction::epsilon;
+  return true;
 }
 
 using PartSource = std::function<SdModules(SdPart, at::ScalarType)>;
 
 }  // namespace
+
+Prediction measured_prediction(
+    const std::function<at::Tensor(const at::Tensor& latents, const at::Tensor& timesteps)>&
+        predict,
+    std::int64_t train_steps) {
+  constexpr std::int64_t kSide = 32;
+  at::Generator random = at::detail::createCPUGenerator(0);
+  const at::Tensor noise = at::normal(0, 1, {2, 4, kSide, kSide}, random, at::kFloat);
+  const at::NoGradGuard no_grad;
+  const at::Tensor out = predict(noise, at::full({2}, train_steps - 1, at::kLong)).to(at::kFloat);
+  const double lengths = noise.norm().item<double>() * out.norm().item<double>();
+  const double likeness = lengths > 0 ? (noise * out.cpu()).sum().item<double>() / lengths : 0;
+  return likeness > 0.5 ? Prediction::epsilon : Prediction::v;
+}
 
 at::Tensor LatentDistribution::sample(const at::Tensor& noise) const {
   return noise.defined() ? mean + (logvar * 0.5).exp() * noise : mean;
@@ -108,6 +127,15 @@ void StableDiffusion::build(const PartSource& part, const SdLoadOptions& options
   }
 }
 
+void StableDiffusion::measure_prediction() {
+  const at::Tensor states = at::zeros({2, config_.text.positions, config_.unet.text_width});
+  config_.schedule.prediction = measured_prediction(
+      [&](const at::Tensor& latents, const at::Tensor& timesteps) {
+        return predict(latents, timesteps, {states, {}});
+      },
+      config_.schedule.train_steps);
+}
+
 std::unique_ptr<StableDiffusion> StableDiffusion::load(const Path& path,
                                                        const SdLoadOptions& options) {
   if (!std::filesystem::exists(path)) fail_usage(path.string(), ": no such file or folder");
@@ -124,10 +152,11 @@ std::unique_ptr<StableDiffusion> StableDiffusion::load(const Path& path,
   const SdKind kind = identify_checkpoint(path);
   model->config_ = options.architecture.value_or(sd_preset(kind));
   const SdCheckpoint file(path, model->config_);
-  apply_metadata(file, model->config_);
+  const bool stated = apply_metadata(file, model->config_) || options.prediction.has_value();
   model->build(
       [&](SdPart part, at::ScalarType dtype) { return file.part(part, dtype, options.device); },
       options);
+  if (!stated) model->measure_prediction();
   return model;
 }
 

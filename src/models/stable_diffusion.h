@@ -26,7 +26,8 @@ struct SdLoadOptions {
   at::Device device = at::Device(at::kCPU);
   // The VAE overflows in float16: it is kept in float32 there. Otherwise `dtype`, or this.
   std::optional<at::ScalarType> vae_dtype;
-  // Single SD 2 files do not say what they predict; this decides (else: metadata, else v).
+  // What the UNet predicts. Absent: the folder or the file says it; an SD 2 file that does not is
+  // measured (measured_prediction).
   std::optional<Prediction> prediction;
   // Settings of a single file whose sizes are not the published ones (read_architecture).
   std::optional<SdConfig> architecture;
@@ -46,6 +47,14 @@ struct LatentDistribution {
   // mean + exp(0.5 logvar) noise; undefined noise: the mean. Not yet scaled.
   at::Tensor sample(const at::Tensor& noise = {}) const;
 };
+
+// What a UNet predicts, by what it makes of pure noise at the last timestep: a model of the noise
+// gives it back, a model of v (there nearly -x0) does not. `predict`: latents [2, 4, H, W] and
+// timesteps [2] -> [2, 4, H, W].
+Prediction measured_prediction(
+    const std::function<at::Tensor(const at::Tensor& latents, const at::Tensor& timesteps)>&
+        predict,
+    std::int64_t train_steps);
 
 class StableDiffusion : public Network {
  public:
@@ -104,6 +113,7 @@ class StableDiffusion : public Network {
 
  private:
   StableDiffusion() = default;
+  void measure_prediction();
   void build(const std::function<SdModules(SdPart, at::ScalarType)>& part,
              const SdLoadOptions& options);
 

@@ -44,6 +44,16 @@ bool is_image_model(const std::vector<LayerShape>& layers) {
   });
 }
 
+std::string examples(const std::vector<std::string>& names) {
+  return names.empty() ? "" : join(" (first: ", names[0], ")");
+}
+
+std::string range(double low, double high) {
+  return low == high ? join(low) : join(low, " to ", high);
+}
+
+}  // namespace
+
 void check_family(const AdapterFile& adapter, const std::vector<LayerShape>& layers) {
   const std::string where = adapter.path.string();
   const bool image = is_image_model(layers);
@@ -59,16 +69,6 @@ void check_family(const AdapterFile& adapter, const std::vector<LayerShape>& lay
          "); choose the adapter's own base model");
   }
 }
-
-std::string examples(const std::vector<std::string>& names) {
-  return names.empty() ? "" : join(" (first: ", names[0], ")");
-}
-
-std::string range(double low, double high) {
-  return low == high ? join(low) : join(low, " to ", high);
-}
-
-}  // namespace
 
 bool same_weight_shape(at::IntArrayRef a, at::IntArrayRef b) { return trimmed(a) == trimmed(b); }
 

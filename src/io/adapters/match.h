@@ -36,9 +36,13 @@ struct AdapterMatch {
 
 AdapterMatch match_adapter(const AdapterFile& adapter, const std::vector<LayerShape>& layers);
 
+// Throws Error naming both where the adapter is for another kind of model: text or images, or
+// another Stable Diffusion (cross attention 768 / 1024 / 2048 wide).
+void check_family(const AdapterFile& adapter, const std::vector<LayerShape>& layers);
+
 // Throws Error unless every module found a place and every expected layer a module. Adapters of
-// another family of models are named first (cross attention 768 / 1024 / 2048 wide). Other tensors
-// (embeddings, score.weight) are an error too unless `ignore_others`.
+// another family of models are named first. Other tensors (embeddings, score.weight) are an error
+// too unless `ignore_others`.
 void require_complete(const AdapterMatch& match, const AdapterFile& adapter,
                       const std::vector<LayerShape>& layers, bool ignore_others = false);
 
