@@ -100,8 +100,8 @@ std::vector<BadInput> settings() {
        nothing,
        {"lora", "export", "--version", "%lora/c_kohya_attn.safetensors", "--format", "peft",
         "--output", "@/out"},
-       "@/data/metadata.csv:2: a quote is not closed or stands inside a cell; write \"...\" around "
-       "the whole cell and \"\" for a quote in it"},
+       "%lora/c_kohya_attn.safetensors: an adapter for Stable Diffusion 1.5 cannot be written as a "
+       "PEFT folder; use the format diffusers or kohya"},
       {"export_as_gguf",
        nothing,
        {"lora", "export", "--version", "%lora/c_kohya_attn.safetensors", "--format", "gguf",

@@ -97,7 +97,7 @@ struct CommandOutcome {
   std::string text = "no error";
 };
 
-CommandOutcome run_on(const Place& place, Words words) {
+inline CommandOutcome run_on(const Place& place, Words words) {
   for (std::string& word : words) {
     word = replaced(word, "@", place.folder().string());
     word = replaced(word, "%", sd_file("").string());

@@ -136,6 +136,28 @@ TEST_F(CliImage, ContinuesWithReplay) {
   EXPECT_EQ(verified.code, 0) << verified.out << verified.err;
 }
 
+// A committed version whose adapter is cut is an integrity failure; a loose file is wrong usage.
+TEST_F(CliImage, RefusesACutParent) {
+  const std::string file = "pytorch_lora_weights.safetensors";
+  const Path copy = folder_ / "cut_parent" / "v1";
+  std::filesystem::create_directories(copy.parent_path());
+  std::filesystem::copy(root() / "v1", copy, std::filesystem::copy_options::recursive);
+  const std::string whole = read_file(copy / file);
+  std::filesystem::remove(copy / file);
+  write_file_atomic(copy / file, whole.substr(0, whole.size() - 100));
+  write_file_atomic(folder_ / "loose.safetensors", whole.substr(0, whole.size() - 100));
+  const auto check = [&](const Path& parent) {
+    return lora(training({"output_dir=" + (root() / "v3").string(), "--check",
+                          "init_lora_weights=" + parent.string()}));
+  };
+  const Outcome committed = check(copy), loose = check(folder_ / "loose.safetensors");
+  EXPECT_EQ(committed.code, static_cast<int>(Exit::integrity)) << committed.err;
+  EXPECT_NE(committed.err.find("v1 was committed whole: see `lora verify v1`"), std::string::npos)
+      << committed.err;
+  EXPECT_EQ(loose.code, static_cast<int>(Exit::usage)) << loose.err;
+  EXPECT_NE(loose.err.find("incomplete download?"), std::string::npos) << loose.err;
+}
+
 // Latents, captions, flips and noise of a continued run are those of the whole one.
 TEST_F(CliImage, GoesOnAfterSigtermToTheSameBytes) {
   const auto arguments = [&](const std::string& place) {

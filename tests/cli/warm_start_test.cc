@@ -138,7 +138,7 @@ TEST(CliWarmStart, ADamagedParentIsAnError) {
     fs::resize_file(copy / name, 1000);
   }
   const Ran cut = workplace().train("v2.yaml", settings);
-  EXPECT_EQ(cut.code, 1);
+  EXPECT_EQ(cut.code, 3);
   EXPECT_THAT(cut.err, HasSubstr("damaged/"));
   EXPECT_THAT(cut.err, Not(HasSubstr("this looks like a bug")));
   EXPECT_FALSE(workplace().has("output/heir"));
