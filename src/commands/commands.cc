@@ -28,8 +28,8 @@ constexpr CommandRow kCommands[] = {
      "lora generate --base DIR|FILE [--version V[:WEIGHT] ...] --prompt TEXT [--json]\n"
      "  text:   [--system TEXT] [--template NAME] [--raw] [--max-tokens N] [--temperature T]\n"
      "          [--top-k N] [--top-p P] [--repetition-penalty R] [--seed N] [--dtype f32|bf16]\n"
-     "  images: --output FILE.png [--negative TEXT] [--steps N] [--guidance G] [--sampler NAME]\n"
-     "          [--seed N] [--size WxH] [--count N]",
+     "  images: --output FILE.png|FOLDER [--negative TEXT] [--steps N] [--guidance G]\n"
+     "          [--sampler NAME] [--seed N] [--size WxH] [--count N]",
      "text or pictures from a prompt; several versions side by side ('base' = no adapter)"},
     {"eval",
      "lora eval --base DIR [--version V ...] --data FILE [--data FILE ...] [--template NAME]\n"

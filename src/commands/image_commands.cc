@@ -4,12 +4,14 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/log.h"
+#include "base/progress.h"
+#include "base/text.h"
 #include "commands/cli.h"
 #include "commands/image_data.h"
 #include "commands/reading.h"
@@ -31,6 +33,7 @@ struct ImageArguments {
   ImageRequest request;
   std::int64_t count = 1;
   int threads = 0;
+  bool to_folder = false;  // every picture on its own, and the sheet
   bool json = false;
 };
 
@@ -62,10 +65,18 @@ ImageArguments parse(const Arguments& arguments) {
   app.add_flag("--json", a.json);
   parse_arguments(app, "generate", arguments);
   if (a.prompts.empty()) fail_usage("lora generate: --prompt is missing; write what to draw");
-  if (a.output.empty()) fail_usage("lora generate: --output is missing; name the PNG to write");
+  if (a.output.empty()) {
+    fail_usage("lora generate: --output is missing; name the PNG, or the folder, to write");
+  }
   if (std::filesystem::exists(a.output)) {
     fail_usage(a.output, ": exists already and is never overwritten; choose another --output");
   }
+  const std::string ending = lower_ascii(Path(a.output).extension().string());
+  if (!ending.empty() && ending != ".png") {
+    fail_usage("--output ", a.output, ": only PNG is written (found the ending '", ending,
+               "', expected .png, or a folder's name without an ending); rename it");
+  }
+  a.to_folder = ending.empty();
   return a;
 }
 
@@ -77,37 +88,62 @@ void set_size(ImageArguments& a, const StableDiffusion& sd) {
   a.request.height = size.height;
 }
 
-std::vector<std::string> column_titles(const ImageArguments& a) {
-  std::vector<std::string> titles;
-  for (const std::string& prompt : a.prompts) {
-    for (std::int64_t i = 0; i < a.count; ++i) {
-      titles.push_back(fmt::format("{}  (seed {})", prompt, a.request.seed + i));
-    }
-  }
-  return titles;
+std::string title(const ImageRequest& request) {
+  return fmt::format("{}  (seed {})", request.prompt, request.seed);
 }
 
-std::vector<Image> draw_row(const ImageArguments& a, const StableDiffusion& sd,
-                            const SdPrompts& prompts) {
-  std::vector<Image> images;
+// The columns: every prompt with every seed.
+std::vector<ImageRequest> requests_of(const ImageArguments& a) {
+  std::vector<ImageRequest> requests;
   for (const std::string& prompt : a.prompts) {
     for (std::int64_t i = 0; i < a.count; ++i) {
-      ImageRequest request = a.request;
+      ImageRequest& request = requests.emplace_back(a.request);
       request.prompt = prompt;
       request.seed += i;
-      images.push_back(generate_image(sd, prompts, request));
     }
   }
-  return images;
+  return requests;
+}
+
+std::string model_name(const ImageArguments& a) { return Path(a.base).filename().string(); }
+
+// "starli_v1:0.8" cannot stand in a file name everywhere.
+Path picture_path(const ImageArguments& a, const std::string& label, std::size_t number) {
+  std::string name = fmt::format("{:04}-{}.png", number, label);
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == ':' || c == '/'; }, '_');
+  return Path(a.output) / name;
+}
+
+// Draws one row; into a folder each picture is written as soon as it is drawn.
+SheetRow draw_row(const ImageArguments& a, const StableDiffusion& sd, const SdPrompts& prompts,
+                  const std::string& label, std::size_t drawn, Progress& progress) {
+  SheetRow row{label, {}};
+  for (const ImageRequest& request : requests_of(a)) {
+    const std::size_t number = drawn + row.images.size();
+    const auto after_step = [&](std::size_t step) {
+      const auto done = std::min(static_cast<std::int64_t>(step) + 1, request.steps);
+      progress.update(static_cast<std::int64_t>(number) * request.steps + done, label);
+    };
+    row.images.push_back(generate_image(sd, prompts, request, after_step));
+    if (a.to_folder) {
+      write_png(picture_path(a, label, number + 1), row.images.back(),
+                png_parameters(request, model_name(a), label));
+    }
+  }
+  return row;
 }
 
 // One picture as it is; several as a labelled sheet.
 void write_result(const ImageArguments& a, const std::vector<SheetRow>& rows) {
-  ImageRequest request = a.request;
-  request.prompt = a.prompts.front();
-  const auto text = png_parameters(request, Path(a.base).filename().string());
-  const bool single = rows.size() == 1 && rows.front().images.size() == 1;
-  write_png(a.output, single ? rows[0].images[0] : contact_sheet(column_titles(a), rows), text);
+  const std::vector<ImageRequest> requests = requests_of(a);
+  const bool single = rows.size() == 1 && requests.size() == 1;
+  if (a.to_folder && single) return;
+  std::vector<std::string> titles(requests.size());
+  std::transform(requests.begin(), requests.end(), titles.begin(), title);
+  write_png(a.to_folder ? Path(a.output) / "sheet.png" : Path(a.output),
+            single ? rows[0].images[0] : contact_sheet(titles, rows),
+            png_parameters(requests.front(), model_name(a), rows.front().label));
 }
 
 }  // namespace
@@ -121,12 +157,15 @@ int generate_images(const Arguments& arguments) {
   const SdPrompts prompts = reading([&] { return SdPrompts::load(a.base, sd->kind()); });
   const std::vector<NamedLayer> layers = layers_of(*sd);
   set_size(a, *sd);
+  if (a.to_folder) std::filesystem::create_directories(a.output);
   const auto start = std::chrono::steady_clock::now();
+  const std::size_t columns = a.prompts.size() * static_cast<std::size_t>(a.count);
+  Progress progress("drawing",
+                    static_cast<std::int64_t>(versions.size() * columns) * a.request.steps);
   std::vector<SheetRow> rows;
   for (const NamedVersion& version : versions) {
     apply_version(version, layers);
-    rows.push_back({version.label, draw_row(a, *sd, prompts)});
-    info(fmt::format("{}: {} pictures", version.label, rows.back().images.size()));
+    rows.push_back(draw_row(a, *sd, prompts, version.label, rows.size() * columns, progress));
   }
   write_result(a, rows);
   const double seconds =
@@ -138,7 +177,7 @@ int generate_images(const Arguments& arguments) {
   Json json = {{"output", a.output},
                {"seconds", seconds},
                {"size", {a.request.width, a.request.height}},
-               {"pictures", rows.size() * rows.front().images.size()}};
+               {"pictures", rows.size() * columns}};
   for (const SheetRow& row : rows) json["versions"].push_back(row.label);
   std::cout << json.dump(2) << "\n";
   return 0;

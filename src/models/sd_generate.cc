@@ -71,12 +71,14 @@ Image generate_image(const StableDiffusion& sd, const SdPrompts& prompts,
 }
 
 std::map<std::string, std::string> png_parameters(const ImageRequest& request,
-                                                  const std::string& model) {
+                                                  const std::string& model,
+                                                  const std::string& version) {
   std::string text = request.prompt;
   if (!request.negative.empty()) text += "\nNegative prompt: " + request.negative;
   text += fmt::format("\nSteps: {}, Sampler: {}, CFG scale: {:g}, Seed: {}, Size: {}x{}, Model: {}",
                       request.steps, request.sampler, request.guidance, request.seed, request.width,
                       request.height, model);
+  if (!version.empty() && version != "base") text += ", Lora: " + version;
   return {{"parameters", text}};
 }
 

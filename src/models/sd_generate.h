@@ -31,8 +31,10 @@ Image generate_image(const StableDiffusion& sd, const SdPrompts& prompts,
                      const std::function<void(std::size_t step)>& after_step = {});
 
 // The PNG text chunk "parameters" as WebUIs write it: prompt, negative prompt, settings.
+// `version`: label of the adapter ("starli_v1:0.8"); empty or "base" where there is none.
 std::map<std::string, std::string> png_parameters(const ImageRequest& request,
-                                                  const std::string& model);
+                                                  const std::string& model,
+                                                  const std::string& version = {});
 
 // Tensors and pictures: [3, H, W] in -1..1 and back (clamped).
 at::Tensor image_tensor(const Image& image);

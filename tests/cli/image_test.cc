@@ -2,6 +2,7 @@
 // The whole way with a tiny Stable Diffusion: train, continue, stop and go on, draw, compare.
 #include "io/image.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -218,6 +219,27 @@ TEST_F(CliImage, GeneratesAContactSheet) {
   const Outcome again = lora(arguments);
   EXPECT_EQ(again.code, static_cast<int>(Exit::usage));
   EXPECT_NE(again.err.find("never overwritten"), std::string::npos) << again.err;
+}
+
+TEST_F(CliImage, DrawsEveryPictureIntoAFolder) {
+  const Path folder = root() / "drawn";
+  const Outcome outcome =
+      lora({"generate", "--base", base().string(), "--version", "v1:0.8", "--root", root().string(),
+            "--prompt", kPrompt, "--seed", "7", "--count", "2", "--steps", "2", "--size", "64x64",
+            "--output", folder.string()});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const int number : {1, 2}) {
+    const DecodedImage drawn = read_image(folder / fmt::format("000{}-v1_0.8.png", number));
+    EXPECT_EQ(drawn.image.width, 64);
+    const std::string text = drawn.text.at("parameters");
+    EXPECT_NE(text.find(fmt::format("Seed: {},", 6 + number)), std::string::npos) << text;
+    EXPECT_NE(text.find("Lora: v1:0.8"), std::string::npos) << text;
+  }
+  EXPECT_TRUE(std::filesystem::exists(folder / "sheet.png"));
+  const Outcome jpeg = lora({"generate", "--base", base().string(), "--prompt", kPrompt, "--output",
+                             (root() / "a.jpg").string()});
+  EXPECT_EQ(jpeg.code, static_cast<int>(Exit::usage));
+  EXPECT_NE(jpeg.err.find("only PNG is written"), std::string::npos) << jpeg.err;
 }
 
 TEST_F(CliImage, ComparesVersionsByTheirLoss) {
