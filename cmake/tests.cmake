@@ -43,7 +43,8 @@ endforeach()
 function(lora_add_test name label program filter)
   add_test(NAME ${name} COMMAND ${program} --gtest_filter=${filter}
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 1500)
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 1500
+    ENVIRONMENT GOMP_SPINCOUNT=1000)  # as in main.cc: two entries share the cores
 endfunction()
 lora_add_test(unit-plain unit plain_tests "-Golden*:Data*:Cli*")
 lora_add_test(unit-torch unit torch_tests "-Golden*:Data*:Cli*")
