@@ -151,21 +151,40 @@ void print_spread(const char* what, const Spread& s) {
                            s.shortest, s.median, s.p95, s.longest);
 }
 
+// "data/a.jsonl:5" -> "data/a.jsonl", "data/b.json: record 5" -> "data/b.json"
+std::string file_of(const std::string& place) { return place.substr(0, place.rfind(':')); }
+
+// One line for each kind of finding in a file; how many more there are.
+void print_notes(const std::vector<TextNote>& notes, const std::string& output) {
+  std::vector<std::pair<const TextNote*, std::size_t>> kinds;
+  std::map<std::string, std::size_t> known;
+  for (const TextNote& note : notes) {
+    const auto [at, fresh] = known.try_emplace(
+        join(file_of(note.place), '|', note.verdict, '|', note.reason), kinds.size());
+    if (fresh) kinds.emplace_back(&note, 0);
+    ++kinds[at->second].second;
+  }
+  std::size_t shown = 0, told = 0;
+  for (const auto& [note, count] : kinds) {
+    if (++shown > kShown) break;
+    told += count;
+    const bool kept = note->verdict == "note";
+    std::cout << (kept ? "note      " : "left out  ") << note->place
+              << (kept ? ": " : " (" + note->verdict + "): ") << note->reason;
+    if (count > 1) std::cout << " (and " << count - 1 << " more like it in this file)";
+    std::cout << "\n";
+  }
+  if (told < notes.size()) {
+    std::cout << "          and " << notes.size() - told << " more in " << output
+              << "/prepare_report.tsv\n";
+  }
+}
+
 void print_result(const PreparedText& prepared, const TextArguments& a,
                   const std::optional<TokenLengths>& tokens) {
   std::map<std::string, std::size_t> counts;
-  std::size_t shown = 0;
-  for (const TextNote& note : prepared.notes) {
-    ++counts[note.verdict];
-    if (++shown > kShown) continue;
-    const bool kept = note.verdict == "note";
-    std::cout << (kept ? "note      " : "left out  ") << note.place
-              << (kept ? ": " : " (" + note.verdict + "): ") << note.reason << "\n";
-  }
-  if (shown > kShown) {
-    std::cout << "          and " << shown - kShown << " more in " << a.output
-              << "/prepare_report.tsv\n";
-  }
+  for (const TextNote& note : prepared.notes) ++counts[note.verdict];
+  print_notes(prepared.notes, a.output);
   print_spread("length", prepared.characters);
   if (tokens) {
     print_spread("tokens", tokens->spread);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The preparation of real pictures: photographs and drawings of 8 subjects.
+// The preparation of real pictures (photographs and drawings of 8 subjects) and texts.
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include "data/prepare_images.h"
+#include "data/prepare_text.h"
 #include "io/csv.h"
 #include "tests/paths.h"
 
@@ -100,6 +101,27 @@ TEST(DataPrepare, TrueLookalikesAreFound) {
     EXPECT_EQ(found, expected.contains(record.file.relative)) << record.file.relative;
   }
   fs::remove_all(in);
+}
+
+// 999 alpaca records of which 14 are there twice (counted with another program).
+TEST(DataPrepare, RealTexts) {
+  PrepareTextOptions options;
+  options.input = test::data() / "text/alpaca_en_demo.json";
+  LORA_SKIP_WITHOUT(options.input);
+  options.validation_split = 0.1;
+  const PreparedText prepared = prepare_text(options);
+  std::map<std::string, int> verdicts;
+  for (const TextNote& note : prepared.notes) ++verdicts[note.verdict];
+  EXPECT_EQ(prepared.read, 999U);
+  EXPECT_EQ(verdicts["duplicate"], 14);
+  EXPECT_EQ(verdicts["near-duplicate"], 0);
+  EXPECT_EQ(prepared.train.records.size() + prepared.validation.records.size() + prepared.left_out,
+            prepared.read);
+  const Path out = fs::temp_directory_path() / "lora_prepare_real_texts";
+  fs::remove_all(out);
+  EXPECT_EQ(write_prepared_text(prepared, out), 3U);
+  EXPECT_EQ(write_prepared_text(prepare_text(options), out), 0U);
+  fs::remove_all(out);
 }
 
 }  // namespace lora

@@ -57,7 +57,7 @@ std::string json_line(const TextRecord& record) {
 
 // The parts of a record that are compared apart.
 struct Parts {
-  std::string system, text, answers;
+  std::string system, text, questions, answers;
 };
 
 Parts parts_of(const TextRecord& record) {
@@ -69,7 +69,8 @@ Parts parts_of(const TextRecord& record) {
       continue;
     }
     parts.text += message.role + ":\n" + message.content + "\n";
-    if (message.role == "assistant") parts.answers += message.content + "\n";
+    const bool answer = message.role == "assistant";
+    (answer ? parts.answers : parts.questions) += message.content + "\n";
   }
   for (const std::int64_t id : record.tokens.ids) parts.text += join(id, " ");
   return parts;
@@ -86,13 +87,15 @@ class Duplicates {
     const Parts parts = parts_of(record);
     auto& [texts, seen] =
         groups_.try_emplace(normalised_text(parts.system), similarity_).first->second;
-    // Many questions on one long text differ little as a whole: the answers must be alike as well.
+    // Many questions on one long text differ little as a whole, and so do short questions with one
+    // long answer: each side must be alike.
     const auto found = texts.find(parts.text, [&, &seen = seen](std::size_t i) {
-      return text_similarity(seen[i].answers, parts.answers) >= similarity_;
+      return text_similarity(seen[i].answers, parts.answers) >= similarity_ &&
+             text_similarity(seen[i].questions, parts.questions) >= similarity_;
     });
     if (!found) {
       texts.add(parts.text);
-      seen.push_back({place_of(record), parts.answers});
+      seen.push_back({place_of(record), parts.questions, parts.answers});
       return std::nullopt;
     }
     const std::string& other = seen[found->index].place;
@@ -103,7 +106,7 @@ class Duplicates {
 
  private:
   struct Seen {
-    std::string place, answers;
+    std::string place, questions, answers;
   };
   struct Group {
     explicit Group(double similarity) : texts(similarity) {}

@@ -44,10 +44,10 @@ struct PreparedText {
 };
 
 // Reads, cleans (line ends, blanks at the end of a text), drops duplicates and divides. A record is
-// a duplicate where text and answers are equal but for spelling details, or both at least
-// `similarity` alike (near_duplicates.h), under the same system message. The validation share is
-// drawn by a hash of seed and content: where records are added, the others stay on their side.
-// Throws Error (usage) where nothing is left.
+// a duplicate where it is equal to an earlier one but for spelling details, or where its questions
+// and its answers are each at least `similarity` alike (near_duplicates.h), under the same system
+// message. The validation share is drawn by a hash of seed and content: where records are added,
+// the others stay on their side. Throws Error (usage) where nothing is left.
 PreparedText prepare_text(const PrepareTextOptions& options);
 
 // Writes the files above; returns how many changed. Throws Error (usage) where the folder holds

@@ -112,17 +112,18 @@ TEST_F(PrepareText, WritesWhatWasRead) {
 TEST_F(PrepareText, NearDuplicatesNeedAlikeAnswers) {
   write("a.jsonl", pair(kPassage + "Who lit it?", "The sailors did.") +
                        pair(kPassage + "Who  lit it, then?", "the sailors did.") +
-                       pair(kPassage + "Where was it?", "In the hall."));
+                       pair(kPassage + "Where was it?", "In the hall.") +
+                       pair("Tell me.", kPassage) + pair("What then?", kPassage));
   const PreparedText prepared = prepare_text(options_);
   EXPECT_THAT(notes(prepared), testing::MatchesRegex("a.jsonl:2.near-duplicate.9[0-9] % like "
                                                      "a.jsonl:1\n"));
-  EXPECT_EQ(prepared.train.records.size(), 2U);
+  EXPECT_EQ(prepared.train.records.size(), 4U);
   options_.similarity = 1;
-  EXPECT_EQ(prepare_text(options_).train.records.size(), 3U);
+  EXPECT_EQ(prepare_text(options_).train.records.size(), 5U);
   options_.similarity = 0.8;
   options_.keep_duplicates = true;
   const PreparedText all = prepare_text(options_);
-  EXPECT_EQ(all.train.records.size(), 3U);
+  EXPECT_EQ(all.train.records.size(), 5U);
   EXPECT_EQ(all.notes.at(0).verdict, "note");
 }
 
