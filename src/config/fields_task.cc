@@ -115,7 +115,8 @@ constexpr Field kImage[] = {
      .task = Task::image},
     {.name = "prediction_type",
      .member = &Config::prediction_type,
-     .help = "What the UNet predicts; auto takes the model's own setting.",
+     .help = "What the UNet predicts; auto takes the model's own setting. A single SD 2 file that "
+             "has none is measured: what it makes of pure noise.",
      .choices = "auto epsilon v_prediction",
      .task = Task::image},
     {.name = "noise_offset",
