@@ -67,6 +67,7 @@ const std::vector<Table>& tables() {
        "a lamp",
        ""},
       {"with_folder", {{"metadata.csv", kHeader + "./x/../good one.png,a lamp\n"}}, "a lamp", ""},
+      {"full_path", {{"metadata.csv", kHeader + "@/good one.png,a lamp\n"}}, "a lamp", ""},
       {"same_row_twice",
        {{"metadata.csv", kHeader + "good one.png,a lamp\ngood one.png,a lamp\n"}},
        "a lamp",
@@ -163,7 +164,11 @@ class BadTable : public testing::TestWithParam<Table> {};
 TEST_P(BadTable, HasItsMessage) {
   const Table& row = GetParam();
   const Path folder = folder_of(row.name);
-  for (const auto& [name, content] : row.files) write_file_atomic(folder / name, content);
+  for (auto [name, content] : row.files) {
+    const std::size_t at = content.find('@');
+    if (at != std::string::npos) content.replace(at, 1, folder.string());
+    write_file_atomic(folder / name, content);
+  }
   try {
     const ImageScan found = scan(folder);
     EXPECT_EQ(found.records.at(0).caption, row.caption);

@@ -28,6 +28,12 @@ void insert(std::map<std::string, Caption>& captions, const std::string& name,
   }
 }
 
+// How a table may name a picture: below the folder, without folders, or with its full path.
+std::vector<std::string> names_of(const ImageFile& file) {
+  return {file.relative, Path(file.relative).filename().string(),
+          std::filesystem::absolute(file.path).lexically_normal().generic_string()};
+}
+
 std::map<std::string, Caption> from_csv(const Path& path) {
   const CsvTable table = read_csv(path);
   const auto file = table.column(kFileColumns);
@@ -195,7 +201,7 @@ const Caption* CaptionTable::entry(const std::string& name) const {
 }
 
 std::optional<Caption> CaptionTable::of(const ImageFile& file) const {
-  for (const std::string& key : {file.relative, Path(file.relative).filename().string()}) {
+  for (const std::string& key : names_of(file)) {
     const auto at = captions_.find(key);
     if (at != captions_.end() && !trim(at->second.text).empty()) return at->second;
   }
@@ -205,8 +211,7 @@ std::optional<Caption> CaptionTable::of(const ImageFile& file) const {
 std::vector<std::string> CaptionTable::without_picture(const std::vector<ImageFile>& files) const {
   std::set<std::string> names;
   for (const ImageFile& file : files) {
-    names.insert(file.relative);
-    names.insert(Path(file.relative).filename().string());
+    for (const std::string& name : names_of(file)) names.insert(name);
   }
   std::vector<std::string> missing;
   for (const auto& [name, caption] : captions_) {
