@@ -66,7 +66,8 @@ void check_choice(const Json& picture, const Image& image, const std::string& na
 }  // namespace
 
 TEST(GoldenBuckets, ListsEqualKohya) {
-  for (const auto& [name, json] : expected()["rules"].items()) {
+  const Json rules = expected()["rules"];
+  for (const auto& [name, json] : rules.items()) {
     if (json["buckets"].empty()) continue;
     std::vector<Size> wanted;
     for (const Json& size : json["buckets"]) wanted.push_back(size_of(size));

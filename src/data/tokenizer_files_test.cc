@@ -234,8 +234,8 @@ TEST_F(TokenizerFiles, RefusesTextThatIsNotUtf8) {
 // Text of the tests' own golden files, repeated; letters, digits, punctuation, several scripts.
 std::string sample_text(std::size_t size) {
   std::string text;
-  for (const auto& one :
-       json::parse(read_file(test::golden() / "llm/tokenizers/qwen2/cases.json"))["cases"]) {
+  const json golden = json::parse(read_file(test::golden() / "llm/tokenizers/qwen2/cases.json"));
+  for (const json& one : golden["cases"]) {
     text += one["text"].get<std::string>() + "\n";
   }
   text += read_file(test::golden() / "README.md") + read_file(test::golden() / "llm/README.md");
