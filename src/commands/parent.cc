@@ -11,6 +11,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "commands/adapter_version.h"
 #include "io/adapters/match.h"
 #include "nn/new_adapter.h"
@@ -51,6 +52,7 @@ std::optional<ParentVersion> find_parent(const Config& config) {
                    parent.located.folder.empty() ? parent.located.weights : parent.located.folder);
   parent.weights =
       parent.located.version ? parent.located.version->weights : weights_record(parent.adapter);
+  if (parent.located.version) parent.data = read_stats(parent.located.folder);
   return parent;
 }
 
@@ -59,7 +61,8 @@ ParentFacts parent_facts(const ParentVersion& parent) {
                     .weights = parent.located.weights,
                     .manifest = parent.located.version,
                     .rslora = parent.adapter.use_rslora,
-                    .dora = parent.adapter.use_dora};
+                    .dora = parent.adapter.use_dora,
+                    .data = parent.data};
   if (parent.located.version) facts.problems = verify_version(parent.located.folder).problems;
   for (const AdapterModule& module : parent.adapter.modules) {
     ModuleFacts& one = facts.modules[module.path];
@@ -101,10 +104,12 @@ std::string attach_parent(const Config& config, const ParentVersion& parent,
   return summary(match, adapter) + ", parent " + parent.located.name;
 }
 
-std::string check_probe(const ParentVersion& parent, const Precision& precision, TrainTask& task) {
+std::optional<double> check_probe(const ParentVersion& parent, const Precision& precision,
+                                  TrainTask& task) {
   const Path file = parent.located.folder / "probe.json";
   if (!parent.located.version || !std::filesystem::exists(file)) {
-    return "parent " + parent.located.name + " has no probe; its loss cannot be compared";
+    info("parent " + parent.located.name + " has no probe; its loss cannot be compared");
+    return std::nullopt;
   }
   const auto stored = nlohmann::json::parse(read_file(file));
   const double expected = stored.at("loss").get<double>();
@@ -118,8 +123,9 @@ std::string check_probe(const ParentVersion& parent, const Precision& precision,
                    "verify ",
                    parent.located.name, "`");
   }
-  return fmt::format("probe: loss {:.6f}, {} recorded {:.6f}: the parent is reproduced", found,
-                     parent.located.name, expected);
+  info(fmt::format("probe: loss {:.6f}, {} recorded {:.6f}: the parent is reproduced", found,
+                   parent.located.name, expected));
+  return found;
 }
 
 }  // namespace lora

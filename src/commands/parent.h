@@ -26,8 +26,9 @@ std::string attach_parent(const Config& config, const ParentVersion& parent,
                           const std::vector<NamedLayer>& layers,
                           const std::vector<NamedLayer>& targets);
 
-// The loss on the parent's probe must be the one that was recorded. Returns a line for the log;
-// throws Error where it is not.
-std::string check_probe(const ParentVersion& parent, const Precision& precision, TrainTask& task);
+// The loss on the parent's probe must be the one that was recorded; throws Error where it is not.
+// Returns it; nullopt where the parent has no probe.
+std::optional<double> check_probe(const ParentVersion& parent, const Precision& precision,
+                                  TrainTask& task);
 
 }  // namespace lora

@@ -108,6 +108,7 @@ Version publish_run(FinishedRun run) {
   write_file_atomic(folder / "config.yaml", run.given_yaml);
   write_file_atomic(folder / "config.resolved.yaml", resolved_yaml(run.config));
   write_file_atomic(folder / "data_manifest.tsv", run.task.data_manifest());
+  write_file_atomic(folder / kStatsName, stats_json(run.task.data_stats()));
 
   Version version;
   version.name = (folder / "").parent_path().filename().string();

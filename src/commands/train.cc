@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -53,11 +53,19 @@ struct Prepared {
   std::unique_ptr<TrainTask> task;
   std::vector<NamedLayer> targets;
   BaseRecord base;
+  PreflightInput facts;
   std::vector<CheckResult> checks;
 };
 
 std::unique_ptr<TrainTask> make_task(const TaskSetup& setup) {
   return is_image_task(setup.config) ? make_image_task(setup) : make_text_task(setup);
+}
+
+// Its data and modules could not even be read.
+void require_same_kind(const Config& config, const ParentVersion& parent) {
+  PreflightInput input{.config = config};
+  input.parent = ParentFacts{.name = parent.located.name, .manifest = parent.located.version};
+  require_passed(run_check("W10", input));
 }
 
 std::int64_t trainable_numbers(const std::vector<NamedLayer>& targets, const Config& config) {
@@ -72,7 +80,8 @@ std::int64_t trainable_numbers(const std::vector<NamedLayer>& targets, const Con
 }
 
 void run_checks_of(Prepared& run) {
-  PreflightInput input{.config = run.given};
+  PreflightInput& input = run.facts;
+  input.config = run.given;
   if (run.parent) input.parent = parent_facts(*run.parent);
   input.places.emplace();
   for (const NamedLayer& target : run.targets) input.places->push_back(target.name);
@@ -89,6 +98,7 @@ Prepared prepare(const Options& options) {
   run.config = run.given;
   run.parent = find_parent(run.given);
   if (run.parent) {
+    require_same_kind(run.given, *run.parent);
     std::optional<double> peak;
     if (run.parent->located.version) {
       peak = run.parent->located.version->recipe.peak_learning_rate;
@@ -123,34 +133,44 @@ void report(const Prepared& run) {
                    total_steps(run.config, run.task->objective()), run.config.batch_size,
                    run.config.gradient_accumulation_steps, run.config.learning_rate.value(),
                    run.config.lr_scheduler));
-  const std::string checks = preflight_text(run.checks);
-  if (!checks.empty()) info(trim(checks));
+  info(preflight_text(run.checks));
 }
 
-int finish_check(const Prepared& run, bool json) {
-  require_passed(run.checks);
-  if (!json) {
-    fmt::print("check passed: {} checks; start without --check to train\n", run.checks.size());
-    return 0;
-  }
+void print_checks(const Prepared& run) {
   nlohmann::json checks = nlohmann::json::array();
   for (const CheckResult& check : run.checks) {
     checks.push_back(
         {{"id", check.id}, {"verdict", verdict_name(check.verdict)}, {"message", check.message}});
   }
-  const nlohmann::json report = {{"passed", true},
+  const bool passed = std::ranges::none_of(
+      run.checks, [](const CheckResult& check) { return check.verdict == Verdict::error; });
+  const nlohmann::json report = {{"passed", passed},
                                  {"steps", total_steps(run.config, run.task->objective())},
                                  {"trainable", trainable_numbers(run.targets, run.config)},
                                  {"checks", checks}};
   fmt::print("{}\n", report.dump(1));
-  return 0;
+}
+
+// Throws Error where the run may not start.
+void require_ready(const Prepared& run, const Options& options) {
+  if (options.check && options.json) print_checks(run);
+  require_passed(run.checks);
+  require_free(run.config.output_dir, options.resume);
+  if (options.check && !options.json) {
+    fmt::print("check passed: {} checks; start without --check to train\n", run.checks.size());
+  }
 }
 
 // Adapters into the model: the parent's, or new ones.
 void start_adapter(Prepared& run) {
   if (!run.parent) return create_adapters(run.config, run.targets);
   info("warm start: " + attach_parent(run.config, *run.parent, run.task->layers(), run.targets));
-  info(check_probe(*run.parent, run.precision, *run.task));
+  const auto old_loss = check_probe(*run.parent, run.precision, *run.task);
+  // The loss of a diffusion model hardly differs between pictures it knows and others of the kind.
+  if (!old_loss || is_image_task(run.config)) return;
+  run.checks.push_back(novelty(run.facts, *old_loss, run.task->probe("").loss));
+  const CheckResult& check = run.checks.back();
+  if (check.verdict != Verdict::ok) warn(check.id + ": " + check.message);
 }
 
 std::string fingerprint(const Prepared& run) {
@@ -202,8 +222,9 @@ int run_train(const Arguments& arguments) {
   Prepared run = reading([&] { return prepare(options); });
   const Path folder = run.config.output_dir;
   report(run);
-  if (options.check) return finish_check(run, options.json);
-  require_passed(run.checks);
+  require_ready(run, options);
+  if (options.check) return 0;
+  run.task->start();
   reading([&] { start_adapter(run); });
   reserve_folder(folder, options.resume);
   std::filesystem::create_directories(folder / "logs");

@@ -32,16 +32,13 @@ class ImageRun final : public TrainTask {
   explicit ImageRun(const TaskSetup& setup)
       : config_(setup.config),
         options_(image_data_options(config_)),
-        old_options_(options_),
         sd_(load_model(setup)),
         prompts_(SdPrompts::load(config_.base_model, sd_->kind())),
         cache_(cache_folder(config_), vae_key(config_), options_) {
-    check_against_parent(setup.parent);
+    check_clip_skip();
     read_data();
     if (config_.replay > 0) read_replay(setup.parent);
-    if (config_.prior_preservation) read_prior();
-    source_ = std::make_unique<ImageSource>(entries(train_), entries(old_), entries(prior_),
-                                            source_options(config_));
+    if (setup.parent && setup.parent->data) old_stats_ = *setup.parent->data;
     make_objective();
   }
 
@@ -68,6 +65,21 @@ class ImageRun final : public TrainTask {
         steps * static_cast<double>(config_.gradient_accumulation_steps) / std::max(1.0, batches);
     if (input.parent) input.parent->replay_problems = replay_problems_;
     if (input.base) input.base->prediction_type = prediction_name();
+    input.pixels_per_latent = sd_->pixels_per_latent();
+    input.data = stats_of(train_);
+    if (!validation_.empty()) {
+      std::vector<PictureMark> trained = input.data->marks;
+      for (const ImageRecord& record : old_) trained.push_back(mark_of(record));
+      input.leaked = overlap_of(validation_, trained);
+      if (input.parent) input.known_before = overlap_of(validation_, old_stats_.marks);
+    }
+    if (input.parent) input.trained_before = overlap_of(train_, old_stats_.marks);
+  }
+
+  void start() override {
+    if (!config_.prior_preservation) return;
+    read_prior();
+    make_objective();
   }
 
   std::vector<std::string> report() const override {
@@ -80,7 +92,6 @@ class ImageRun final : public TrainTask {
       lines.push_back(fmt::format("replay: {} old pictures an epoch, of {} of the parent's",
                                   source_->old_per_epoch(), old_.size()));
     }
-    if (!prior_.empty()) lines.push_back(fmt::format("class pictures: {}", prior_.size()));
     lines.push_back(fmt::format("model: {}, {:.1f} M parameters, predicts {}",
                                 kind_name(sd_->kind()),
                                 static_cast<double>(sd_->parameters()) / 1e6,
@@ -112,16 +123,22 @@ class ImageRun final : public TrainTask {
     return manifest_text(rows);
   }
 
+  DataStats data_stats() const override {
+    std::vector<ImageRecord> all = train_;
+    all.insert(all.end(), old_.begin(), old_.end());
+    return stats_of(all);
+  }
+
   AdapterKind kind() const override { return adapter_kind(sd_->kind()); }
   std::string name_head() const override { return ""; }
 
   void write_adapter(const Path& folder, const AdapterFile& adapter) const override {
     write_file_atomic(folder / kWeightsName, encode_diffusers(adapter));
     const std::string name = folder.lexically_normal().filename().string();
+    // No date: the same run gives the same bytes; version.json has it.
     KohyaInfo info{.name = name,
                    .resolution = fmt::format("{0}x{0}", config_.resolution),
                    .prediction_type = sd_->prediction() == Prediction::v ? "v" : "epsilon",
-                   .date = utc_now(),
                    .extra = kohya_extra()};
     write_file_atomic(folder / (name + ".safetensors"), encode_kohya(adapter, info));
   }
@@ -139,12 +156,11 @@ class ImageRun final : public TrainTask {
     }
     Json rows = Json::array();
     for (const ImageRecord& record : records) rows.push_back(record_json(record));
-    const Loss loss =
-        fixed_noise_loss(*sd_, NoiseSchedule(schedule()), records, cache_,
-                         [&](const std::string& caption) {
-                           return encode_prompts(*sd_, prompts_, {caption},
-                                                 config_.max_token_length, config_.clip_skip);
-                         });
+    const Loss loss = fixed_noise_loss(
+        *sd_, NoiseSchedule(schedule()), records, cache_, [&](const std::string& caption) {
+          return encode_prompts(*sd_, prompts_, {caption}, config_.max_token_length,
+                                config_.clip_skip);
+        });
     return {Json{{"pictures", rows}}.dump(), loss.sum.item<double>() / std::max(1.0, loss.count)};
   }
 
@@ -170,23 +186,32 @@ class ImageRun final : public TrainTask {
     return schedule;
   }
 
-  void check_against_parent(const std::optional<ParentVersion>& parent) const {
-    const std::int64_t step = sd_->pixels_per_latent();
-    if (config_.resolution % step != 0) {
-      fail_usage("resolution: ", config_.resolution, " is no multiple of ", step, "; try ",
-                 config_.resolution / step * step);
-    }
+  void check_clip_skip() const {
     const std::int64_t layers = sd_->config().text.layers;
-    if (config_.clip_skip > layers) {
-      fail_usage("clip_skip: deeper than the text encoder (found ", config_.clip_skip,
-                 ", expected at most ", layers, ", its layers); use 1 or 2");
+    if (config_.clip_skip <= layers) return;
+    fail_usage("clip_skip: deeper than the text encoder (found ", config_.clip_skip,
+               ", expected at most ", layers, ", its layers); use 1 or 2");
+  }
+
+  // The parent's trigger is looked for where it has one.
+  DataStats stats_of(const std::vector<ImageRecord>& records) const {
+    const std::string& own = config_.trigger_word;
+    DataStats stats = picture_stats(records, old_stats_.trigger.empty() ? own : old_stats_.trigger);
+    stats.too_small = train_too_small_;
+    stats.settings = {{"resolution", config_.resolution}, {"buckets", config_.buckets}};
+    if (config_.buckets) {
+      stats.settings["bucket_min"] = config_.bucket_min;
+      stats.settings["bucket_max"] = config_.bucket_max;
+      stats.settings["bucket_step"] = config_.bucket_step;
     }
-    if (!parent || !parent->located.version) return;
-    const std::int64_t before = parent->located.version->recipe.resolution;
-    if (before != 0 && before != config_.resolution) {
-      warn(fmt::format("P01: {} was trained at {}, this run at {}", parent->located.name, before,
-                       config_.resolution));
+    std::size_t cut = 0;
+    for (const ImageRecord& record : records) {
+      const std::int64_t length = prompts_.length(record.caption);
+      stats.longest = std::max(stats.longest, length);
+      cut += length > config_.max_token_length;
     }
+    stats.shares["cut"] = static_cast<double>(cut) / static_cast<double>(records.size());
+    return stats;
   }
 
   std::vector<ImageRecord> scan(const ImageDataOptions& options) {
@@ -194,6 +219,7 @@ class ImageRun final : public TrainTask {
     const ImageScan scan = scan_images(options, facts);
     for (const ImageRecord& record : scan.records) {
       if (record.verdict != PictureVerdict::used) {
+        too_small_ += record.verdict == PictureVerdict::too_small;
         notes_.push_back("left out " + record.file.relative + ": " + record.problem);
       }
     }
@@ -205,6 +231,7 @@ class ImageRun final : public TrainTask {
 
   void read_data() {
     train_ = scan(options_);
+    train_too_small_ = too_small_;
     if (!config_.validation_data.empty()) {
       ImageDataOptions options = options_;
       options.folder = config_.validation_data;
@@ -231,7 +258,7 @@ class ImageRun final : public TrainTask {
                  parent ? parent->located.weights.string() : "no parent",
                  "); continue from a version that lora trained, or set replay: 0");
     }
-    old_ = replay_records(parent->located.folder / "data_manifest.tsv", old_options_,
+    old_ = replay_records(parent->located.folder / "data_manifest.tsv", options_,
                           parent->located.version->data, replay_problems_);
   }
 
@@ -242,6 +269,7 @@ class ImageRun final : public TrainTask {
     options.captions = {};
     prior_ = scan(options);
     for (ImageRecord& record : prior_) record.caption = config_.class_prompt;
+    info(fmt::format("class pictures: {}", prior_.size()));
   }
 
   std::vector<ImageRecord> probe_records(const Json& json) const {
@@ -264,6 +292,8 @@ class ImageRun final : public TrainTask {
   }
 
   void make_objective() {
+    source_ = std::make_unique<ImageSource>(entries(train_), entries(old_), entries(prior_),
+                                            source_options(config_));
     ImageTask task{.sd = *sd_, .prompts = prompts_, .source = *source_};
     task.fresh = {train_, &cache_};
     task.old = {old_, &cache_};
@@ -282,12 +312,14 @@ class ImageRun final : public TrainTask {
   }
 
   Config config_;
-  ImageDataOptions options_, old_options_;
+  ImageDataOptions options_;
   std::unique_ptr<StableDiffusion> sd_;
   SdPrompts prompts_;
   LatentCache cache_;
   std::vector<ImageRecord> train_, old_, prior_, validation_;
   std::vector<std::string> notes_, replay_problems_;
+  std::int64_t too_small_ = 0, train_too_small_ = 0;
+  DataStats old_stats_;  // empty where the parent has none
   std::unique_ptr<ImageSource> source_;
   std::unique_ptr<ImageObjective> objective_;
 };

@@ -22,7 +22,8 @@ namespace lora {
 struct ParentVersion {
   LocatedVersion located;
   AdapterFile adapter;
-  WeightsRecord weights;  // of the manifest, else found in the file
+  WeightsRecord weights;          // of the manifest, else found in the file
+  std::optional<DataStats> data;  // absent: the version has none
 };
 
 // One set of samples with which a version can be recognised: its loss under the version's adapter
@@ -44,11 +45,14 @@ class TrainTask {
   virtual Objective& objective() = 0;
   // The parts of the input that depend on data, template and model.
   virtual void add_facts(PreflightInput& input) = 0;
+  // What takes time and is not needed for the checks; the model has no adapter yet.
+  virtual void start() {}
   // Lines about data and model, for the report.
   virtual std::vector<std::string> report() const = 0;
   // Fills data and prompt_template of the manifest.
   virtual void describe(Version& version) const = 0;
   virtual std::string data_manifest() const = 0;  // text of data_manifest.tsv
+  virtual DataStats data_stats() const = 0;       // of everything that is trained on
   virtual AdapterKind kind() const = 0;
   // Head of the names in adapter files: "base_model.model." or "".
   virtual std::string name_head() const = 0;

@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "commands/train_task.h"
 #include "data/data_manifest.h"
+#include "data/data_stats.h"
 #include "data/prompt_template.h"
 #include "data/text_source.h"
 #include "io/adapters/adapter_writer.h"
@@ -47,6 +49,7 @@ class TextRun final : public TrainTask {
         options_(data_options(config_, *tokenizer_)) {
     read_data();
     if (config_.replay > 0) read_replay(setup.parent);
+    if (setup.parent) trained_before_ = trained_hashes(*setup.parent);
     model_ =
         load_causal_lm(config_.base_model, {.dtype = setup.precision.dtype, .device = device_});
     model_->set_checkpointing(config_.gradient_checkpointing);
@@ -64,6 +67,8 @@ class TextRun final : public TrainTask {
     input.passes =
         steps * static_cast<double>(config_.gradient_accumulation_steps) / std::max(1.0, batches);
     if (input.parent) input.parent->replay_problems = replay_problems_;
+    input.data = text_stats({{data_, train_}}, template_);
+    add_overlaps(input);
   }
 
   std::vector<std::string> report() const override {
@@ -118,6 +123,10 @@ class TextRun final : public TrainTask {
       add(manifest_rows(from, validation_samples_, "validation"));
     }
     return manifest_text(rows);
+  }
+
+  DataStats data_stats() const override {
+    return text_stats({{data_, train_}, {old_data_, old_}}, template_);
   }
 
   AdapterKind kind() const override { return AdapterKind::llm; }
@@ -180,6 +189,33 @@ class TextRun final : public TrainTask {
     old_ = tokenize_dataset(old_data_, template_, options_);
   }
 
+  // Of the samples that the parent was trained on.
+  static std::set<std::string> trained_hashes(const ParentVersion& parent) {
+    std::set<std::string> hashes;
+    const Path file = parent.located.folder / "data_manifest.tsv";
+    if (!parent.located.version || !std::filesystem::exists(file)) return hashes;
+    for (const ManifestRow& row : read_manifest(file)) {
+      if (row.role != "validation") hashes.insert(row.sha256);
+    }
+    return hashes;
+  }
+
+  void add_overlaps(PreflightInput& input) const {
+    const auto fresh = records_of(data_, train_), old = records_of(old_data_, old_);
+    if (!validation_samples_.samples.empty()) {
+      const TextDataset& from = config_.validation_data.empty() ? data_ : validation_data_;
+      const auto kept = records_of(from, validation_samples_);
+      auto trained = fresh;
+      trained.insert(trained.end(), old.begin(), old.end());
+      input.leaked = overlap_of(kept, trained);
+      if (input.parent) input.known_before = overlap_of(kept, trained_before_);
+    }
+    // Nearly equal texts are found where the old ones are there, copies by their hashes.
+    if (!input.parent) return;
+    input.trained_before =
+        old.empty() ? overlap_of(fresh, trained_before_) : overlap_of(fresh, old);
+  }
+
   void make_objective() {
     objective_ = std::make_unique<TextObjective>(
         TextTask{.model = *model_,
@@ -223,6 +259,7 @@ class TextRun final : public TrainTask {
   TextDataset data_, validation_data_, old_data_;
   TextSamples train_, validation_samples_, old_;
   std::vector<std::string> replay_problems_;
+  std::set<std::string> trained_before_;
   std::vector<TextBatch> validation_;
   std::unique_ptr<CausalLM> model_;
   std::unique_ptr<SampleSource> source_;

@@ -53,7 +53,8 @@ struct Config {
   double replay = 0;   // share of old samples among those seen, 0 = none
   std::string retain;  // "none" or "replay"; never empty after load_config
   std::string guard = "off";
-  std::vector<std::string> allow;  // preflight checks by name that may fail
+  std::vector<std::string> allow;         // preflight checks by name that may fail
+  std::vector<std::string> expect_shift;  // what is meant to be new in the data
 
   // Optimisation.
   std::optional<double> learning_rate;  // peak; absent: 0.4 x the parent's peak, else the default

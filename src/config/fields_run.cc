@@ -154,7 +154,14 @@ constexpr Field kContinue[] = {
      .member = &Config::allow,
      .help = "Preflight errors that may pass, by name; recorded in version.json. The error names "
              "the word to write here.",
-     .choices = "parent-changed learning-rate epochs base-mismatch template-change",
+     .choices = "parent-changed learning-rate epochs base-mismatch template-change eval-overlap "
+                "markers answer-end truncation trigger",
+     .absent = "none"},
+    {.name = "expect_shift",
+     .member = &Config::expect_shift,
+     .help = "What is meant to be new in this data, so that preflight does not warn of it: words "
+             "of its captions or texts ([side view]), or brightness, contrast, saturation, "
+             "colourfulness, sharpness, aspect.",
      .absent = "none"},
 };
 

@@ -38,6 +38,8 @@ void check_continue(const RuleContext& context) {
                 "there is no parent whose data could be replayed; name a version in "
                 "init_lora_weights, or remove it");
   }
+  needs(context, !config.expect_shift.empty(), is_warm_start(config), "expect_shift",
+        "a version in init_lora_weights");
 }
 
 void check_length(const RuleContext& context) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdlib>
 #include <vector>
 
@@ -18,6 +19,18 @@ std::vector<double> greys(const Image& image) {
   }
   return grey;
 }
+
+// Mean and variance of numbers that come one by one.
+struct Moments {
+  double sum = 0, squares = 0, count = 0;
+  void add(double value) {
+    sum += value;
+    squares += value * value;
+    ++count;
+  }
+  double mean() const { return sum / count; }
+  double variance() const { return std::max(0.0, squares / count - mean() * mean()); }
+};
 
 }  // namespace
 
@@ -59,18 +72,31 @@ double sharpness(const Image& small) {
   const std::vector<double> g = greys(small);
   const auto width = static_cast<std::size_t>(small.width);
   const auto height = static_cast<std::size_t>(small.height);
-  double sum = 0, squares = 0, count = 0;
+  Moments laplacian;
   for (std::size_t y = 1; y + 1 < height; ++y) {
     for (std::size_t x = 1; x + 1 < width; ++x) {
       const std::size_t i = y * width + x;
-      const double value = g[i - 1] + g[i + 1] + g[i - width] + g[i + width] - 4 * g[i];
-      sum += value;
-      squares += value * value;
-      ++count;
+      laplacian.add(g[i - 1] + g[i + 1] + g[i - width] + g[i + width] - 4 * g[i]);
     }
   }
-  if (count == 0) return 0;
-  return squares / count - (sum / count) * (sum / count);
+  return laplacian.count == 0 ? 0 : laplacian.variance();
+}
+
+PictureLook look_of(const Image& small) {
+  Moments luma, saturation, red_green, yellow_blue;
+  for (std::size_t i = 0; i + 2 < small.rgb.size(); i += 3) {
+    const double r = small.rgb[i], g = small.rgb[i + 1], b = small.rgb[i + 2];
+    const double highest = std::max({r, g, b}), lowest = std::min({r, g, b});
+    luma.add((0.299 * r + 0.587 * g + 0.114 * b) / 255);
+    saturation.add(highest > 0 ? (highest - lowest) / highest : 0);
+    red_green.add(r - g);
+    yellow_blue.add(0.5 * (r + g) - b);
+  }
+  return {.brightness = luma.mean(),
+          .contrast = std::sqrt(luma.variance()),
+          .saturation = saturation.mean(),
+          .colourfulness = std::sqrt(red_green.variance() + yellow_blue.variance()) +
+                           0.3 * std::hypot(red_green.mean(), yellow_blue.mean())};
 }
 
 }  // namespace lora

@@ -31,4 +31,13 @@ Image for_measures(const Image& image);
 // blurred.
 double sharpness(const Image& small);
 
+// Colours and light.
+struct PictureLook {
+  double brightness = 0;     // mean luma, 0..1
+  double contrast = 0;       // its standard deviation
+  double saturation = 0;     // mean of (max - min) / max of the channels, 0..1
+  double colourfulness = 0;  // Hasler and Suesstrunk 2003, of 0..255
+};
+PictureLook look_of(const Image& small);
+
 }  // namespace lora

@@ -47,6 +47,7 @@ ImageFacts facts_of(const Path& path, const DecodedImage& decoded) {
   facts.hash = difference_hash(small);
   facts.mosaic = mosaic_of(small);
   facts.sharpness = sharpness(small);
+  facts.look = look_of(small);
   facts.notes = what_was_done(decoded);
   facts.embedded = embedded_caption(path, decoded.text);
   return facts;
@@ -136,6 +137,7 @@ void take_facts(ImageRecord& record, const ImageFacts& facts) {
   record.hash = facts.hash;
   record.mosaic = facts.mosaic;
   record.sharpness = facts.sharpness;
+  record.look = facts.look;
   record.notes = facts.notes;
   if (record.sharpness < kBlurred) {
     record.notes.push_back(fmt::format("looks blurred (sharpness {:.0f})", record.sharpness));

@@ -46,6 +46,7 @@ struct ImageRecord {
   std::uint64_t hash = 0;  // difference_hash
   Mosaic mosaic{};
   double sharpness = 0;
+  PictureLook look;
   Caption found;        // as it was found, with its source
   std::string caption;  // after the rules
 };
@@ -65,6 +66,7 @@ struct ImageFacts {
   std::uint64_t hash = 0;
   Mosaic mosaic{};
   double sharpness = 0;
+  PictureLook look;
   std::vector<std::string> notes;
   std::optional<Caption> embedded;
   std::map<std::string, std::string> model_captions;  // by options.captioner_name

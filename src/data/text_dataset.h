@@ -78,6 +78,7 @@ struct TextSamples {
   std::int64_t tokens = 0, targets = 0;
   std::int64_t truncated = 0;    // samples that were longer than max_seq_length
   std::int64_t answers_cut = 0;  // of these: the answer lost its end
+  std::int64_t longest = 0;      // tokens of the longest sample before anything was cut
 };
 
 // Conversations and token lists longer than max_seq_length are cut (fit_lengths); running text is

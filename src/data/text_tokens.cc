@@ -39,6 +39,7 @@ void add_pieces(TextSamples& out, const TextSample& sample, std::size_t record,
 // Keeps both ends of the prompt, where its markers stand, and the begin of the answer.
 TextSample shorten(const TextSample& sample, std::int64_t limit, TextSamples& counts) {
   const auto size = static_cast<std::int64_t>(sample.ids.size());
+  counts.longest = std::max(counts.longest, size);
   if (size <= limit) return sample;
   ++counts.truncated;
   const auto first = std::find_if(sample.labels.begin(), sample.labels.end(),
@@ -135,6 +136,7 @@ TextSamples take_validation(TextSamples& from, double share, std::int64_t seed) 
   }
   kept.truncated = from.truncated;
   kept.answers_cut = from.answers_cut;
+  kept.longest = from.longest;
   from = std::move(kept);
   return taken;
 }

@@ -25,6 +25,10 @@ SdPrompts SdPrompts::load(const Path& base, SdKind kind) {
   return prompts;
 }
 
+std::int64_t SdPrompts::length(const std::string& prompt) const {
+  return static_cast<std::int64_t>(first_->encode_plain(prompt).size());
+}
+
 at::Tensor SdPrompts::ids(const std::vector<std::string>& prompts, std::int64_t positions,
                           bool second) const {
   const ClipTokenizer& tokenizer = second ? *second_ : *first_;

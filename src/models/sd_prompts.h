@@ -24,6 +24,7 @@ class SdPrompts {
   // text encoder (SDXL) if `second`.
   at::Tensor ids(const std::vector<std::string>& prompts, std::int64_t positions = 75,
                  bool second = false) const;
+  std::int64_t length(const std::string& prompt) const;  // tokens without begin and end
   bool has_second() const { return second_ != nullptr; }
 
  private:

@@ -8,21 +8,12 @@
 #include <set>
 
 #include "base/text.h"
-#include "versions/preflight.h"
+#include "versions/check_results.h"
 
 namespace lora {
 namespace {
 
 namespace fs = std::filesystem;
-using Result = std::optional<CheckResult>;
-
-CheckResult ok(std::string message) { return {"", Verdict::ok, std::move(message)}; }
-CheckResult error(std::string message) { return {"", Verdict::error, std::move(message)}; }
-CheckResult warning(std::string message) { return {"", Verdict::warning, std::move(message)}; }
-
-const Version* manifest_of(const PreflightInput& in) {
-  return in.parent && in.parent->manifest ? &*in.parent->manifest : nullptr;
-}
 
 std::string brief(const std::string& hash) { return hash.substr(0, 8); }
 
@@ -186,10 +177,11 @@ Result base_kept(const PreflightInput& in) {
   if (parent == nullptr || !in.base || parent->base.sha256.empty()) return std::nullopt;
   const BaseRecord& old = parent->base;
   if (old.sha256 != in.base->sha256) {
-    return error(fmt::format(
-        "base_model: not the model that {} was trained on (found {} in '{}', "
-        "expected {} as in '{}'); give that model",
-        parent->name, brief(in.base->sha256), in.base->path, brief(old.sha256), old.path));
+    return error(
+        fmt::format("base_model: not the model that {} was trained on (found {} in '{}', "
+                    "expected {} as in '{}'); set base_model: {}",
+                    parent->name, brief(in.base->sha256), in.base->path, brief(old.sha256),
+                    old.path, old.path));
   }
   if (old.tokenizer_sha256 != in.base->tokenizer_sha256) {
     return error(

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "versions/preflight.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace lora {
 namespace {
@@ -39,16 +42,37 @@ std::string_view verdict_name(Verdict verdict) {
 
 std::vector<CheckResult> run_preflight(const PreflightInput& input) {
   std::vector<CheckResult> results;
-  for (const CheckRow& row : parent_checks()) run_row(row, input, results);
-  for (const CheckRow& row : run_checks()) run_row(row, input, results);
+  for (const CheckRow& row : all_checks()) run_row(row, input, results);
   return results;
 }
 
+std::vector<CheckResult> run_check(std::string_view id, const PreflightInput& input) {
+  std::vector<CheckResult> results;
+  for (const CheckRow& row : all_checks()) {
+    if (row.id == id) run_row(row, input, results);
+  }
+  return results;
+}
+
+std::vector<CheckRow> all_checks() {
+  std::vector<CheckRow> all;
+  for (const auto rows : {parent_checks(), run_checks(), content_checks(), form_checks()}) {
+    all.insert(all.end(), rows.begin(), rows.end());
+  }
+  return all;
+}
+
 std::string preflight_text(const std::vector<CheckResult>& results) {
-  std::string text;
+  std::map<Verdict, int> counts;
+  for (const CheckResult& result : results) ++counts[result.verdict];
+  std::vector<std::string> parts;
+  for (const auto& [verdict, count] : counts) {
+    parts.push_back(fmt::format("{} {}", count, verdict_name(verdict)));
+  }
+  std::string text = "checks: " + join_words(parts);
   for (const CheckResult& result : results) {
-    if (result.verdict == Verdict::ok) continue;
-    text += join(result.id, " ", verdict_name(result.verdict), ": ", result.message, "\n");
+    if (result.verdict == Verdict::ok || result.verdict == Verdict::error) continue;
+    text += fmt::format("\n  {} {:<7} {}", result.id, verdict_name(result.verdict), result.message);
   }
   return text;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is checked before any compute is spent. Each check is a pure function over PreflightInput:
-// nothing is read from disk here. Checks of data content are in the data folder and join the same
-// report.
+// nothing is read from disk here.
 #pragma once
 
 #include <map>
@@ -12,6 +11,8 @@
 #include <vector>
 
 #include "config/config.h"
+#include "data/data_stats.h"
+#include "data/overlap.h"
 #include "versions/version.h"
 
 namespace lora {
@@ -43,6 +44,7 @@ struct ParentFacts {
   std::map<std::string, ModuleFacts> modules;  // as read from the file; empty: not read yet
   bool rslora = false, dora = false;
   std::vector<std::string> replay_problems;  // files that are gone or changed since
+  std::optional<DataStats> data;             // absent: the version has no data_stats.json
 };
 
 // What is known of the run at the time of the checks; checks that miss their facts are left out.
@@ -55,6 +57,11 @@ struct PreflightInput {
   std::optional<std::int64_t> total_steps;  // optimizer steps
   std::optional<std::int64_t> trainable;    // numbers
   std::optional<double> passes;             // over the new data
+  std::optional<DataStats> data;            // of the new samples
+  // Validation samples that are trained on as well; that the parent was trained on; new samples
+  // that the parent was trained on.
+  std::optional<Overlap> leaked, known_before, trained_before;
+  std::int64_t pixels_per_latent = 1;  // edge of the block that is one number of a latent
 };
 
 struct CheckRow {
@@ -65,14 +72,24 @@ struct CheckRow {
   std::optional<CheckResult> (*check)(const PreflightInput&);
 };
 
-// Every check; rows of warm starts and of all runs.
+// Every check: of the parent, of the recipe, of what the data hold, of how they are written.
 std::span<const CheckRow> parent_checks();
 std::span<const CheckRow> run_checks();
+std::span<const CheckRow> content_checks();
+std::span<const CheckRow> form_checks();
+std::vector<CheckRow> all_checks();
+
+// D05, once the parent's adapter is in the model: its loss on new samples against that on its own
+// probe. Below 1.05 times there is little to learn; above 3 times the parent will be changed much.
+CheckResult novelty(const PreflightInput& input, double old_loss, double new_loss);
 
 // Runs all checks. An error whose name is in config.allow becomes `allowed`; the others say how.
 std::vector<CheckResult> run_preflight(const PreflightInput& input);
+// One of them alone, for what must be known before the facts of the others can be.
+std::vector<CheckResult> run_check(std::string_view id, const PreflightInput& input);
 
-// One line a check that is not plainly ok: "W04 error: ...".
+// "checks: 17 ok, 1 warning, 1 error", then a line a check that is neither ok nor an error: errors
+// are told by require_passed.
 std::string preflight_text(const std::vector<CheckResult>& results);
 
 // Throws Error (usage) with every error, one a line, where there is any.

@@ -26,6 +26,7 @@ PreflightInput clean() {
   in.config.init_lora_weights = "v1";
   in.config.replay = 0.5;
   in.config.retain = "replay";
+  in.config.epochs = 3;
   Version v1;
   v1.name = "v1";
   v1.task_type = "text-generation";
@@ -51,12 +52,20 @@ PreflightInput clean() {
 }
 
 // "W04 error: ..." for everything that is not plainly ok.
-std::string report(const PreflightInput& in) { return preflight_text(run_preflight(in)); }
+std::string report(const PreflightInput& in) {
+  std::string text;
+  for (const CheckResult& result : run_preflight(in)) {
+    if (result.verdict == Verdict::ok) continue;
+    text += join(result.id, " ", verdict_name(result.verdict), ": ", result.message, "\n");
+  }
+  return text;
+}
 
 TEST(Preflight, ACleanIncrementPassesEveryCheck) {
   const auto results = run_preflight(clean());
-  EXPECT_EQ(preflight_text(results), "");
+  EXPECT_EQ(report(clean()), "");
   EXPECT_EQ(results.size(), parent_checks().size() + run_checks().size());
+  EXPECT_EQ(preflight_text(results), join("checks: ", results.size(), " ok"));
   require_passed(results);
 }
 
@@ -136,15 +145,15 @@ const Fault kFaults[] = {
        in.base->path = "models/v2-1";
      },
      "W07 error: base_model: not the model that v1 was trained on (found cc6cbbbb in "
-     "'models/v2-1', expected 6ce0aaaa as in 'models/v1-5'); give that model (or pass it with "
-     "`allow: [base-mismatch]`)\n"},
+     "'models/v2-1', expected 6ce0aaaa as in 'models/v1-5'); set base_model: models/v1-5 (or pass "
+     "it with `allow: [base-mismatch]`)\n"},
     {"W07_allowed",
      [](auto& in) {
        in.base->sha256 = "cc6cbbbbbb";
        in.config.allow = {"base-mismatch"};
      },
      "W07 allowed: base_model: not the model that v1 was trained on (found cc6cbbbb in "
-     "'models/v1-5', expected 6ce0aaaa as in 'models/v1-5'); give that model\n"},
+     "'models/v1-5', expected 6ce0aaaa as in 'models/v1-5'); set base_model: models/v1-5\n"},
     {"W09_nothing", [](auto& in) { in.trainable = 0; },
      "W09 error: target_modules: nothing would be trained (found 0 numbers, expected some); name "
      "modules that the model has\n"},
@@ -157,13 +166,14 @@ const Fault kFaults[] = {
      "llama2); set prompt_template: llama2 (or pass it with `allow: [template-change]`)\n"},
     {"L01_higher", [](auto& in) { in.config.learning_rate = 2e-4; },
      "L01 error: learning_rate: higher than v1's (found 0.0002, expected 30 to 50 % of 0.0001); "
-     "try "
+     "set "
      "learning_rate: 4e-05, or remove it (or pass it with `allow: [learning-rate]`)\n"},
     {"L01_equal", [](auto& in) { in.config.learning_rate = 1e-4; },
      "L01 warning: learning_rate: hardly lower than v1's (found 0.0001, expected 30 to 50 % of "
-     "0.0001); try learning_rate: 4e-05, or remove it\n"},
+     "0.0001); set learning_rate: 4e-05, or remove it\n"},
     {"L01_tiny", [](auto& in) { in.config.learning_rate = 1e-6; },
-     "L01 warning: learning_rate: 1e-06 is 1.0 % of v1's 0.0001, and may not learn; try 4e-05\n"},
+     "L01 warning: learning_rate: 1e-06 is 1.0 % of v1's 0.0001, and may not learn; set "
+     "learning_rate: 4e-05\n"},
     {"L01_optimizer",
      [](auto& in) {
        in.config.optimizer = "lion";
@@ -178,8 +188,8 @@ const Fault kFaults[] = {
      "L03 warning: warmup_steps: a fresh optimizer on a trained adapter forgets at its first steps "
      "(found 0 of 100 steps, expected at least 10 and 1 %); set warmup_steps: 10\n"},
     {"E01_more_than_parent", [](auto& in) { in.passes = 24; },
-     "E01 error: epochs: each new sample would be seen 24 times (v1: 6); lower epochs (or pass it "
-     "with `allow: [epochs]`)\n"},
+     "E01 error: epochs: each new sample would be seen 24 times (v1: 6); set epochs: 0.75 (or pass "
+     "it with `allow: [epochs]`)\n"},
     {"E01_high_rank",
      [](auto& in) {
        in.parent->manifest->weights.rank = 64;
@@ -188,14 +198,15 @@ const Fault kFaults[] = {
      },
      "E01 warning: epochs: rank 64 and 5 passes forget most; lower one of them\n"},
     {"E02_short", [](auto& in) { in.total_steps = 12; },
-     "E02 warning: epochs: only 12 optimizer steps, expected at least 20; raise epochs or lower "
+     "E02 warning: epochs: only 12 optimizer steps, expected at least 20; set epochs: 5, or lower "
      "batch_size\n"},
     {"R01_unprotected",
      [](auto& in) {
        in.config.replay = 0;
        in.config.retain = "none";
      },
-     "E01 warning: epochs: 4 passes, v1 had 6; increments without replay need 30 to 50 % of them\n"
+     "E01 warning: epochs: 4 passes, v1 had 6; increments without replay need 30 to 50 % of them; "
+     "set epochs: 2.25\n"
      "R01 warning: replay: nothing protects what v1 learned; set replay: 0.5\n"},
     {"R02_data_gone", [](auto& in) { in.parent->replay_problems = {"train.jsonl: changed"}; },
      "R02 warning: replay: the parent's training data changed since (train.jsonl: changed); old "
@@ -229,10 +240,8 @@ TEST(Preflight, ErrorsAreToldTogether) {
 // The words of the key `allow` are those of the checks.
 TEST(Preflight, AllowKnowsEveryWord) {
   std::set<std::string> words;
-  for (const auto rows : {parent_checks(), run_checks()}) {
-    for (const CheckRow& row : rows) {
-      if (!row.allow.empty()) words.emplace(row.allow);
-    }
+  for (const CheckRow& row : all_checks()) {
+    if (!row.allow.empty()) words.emplace(row.allow);
   }
   EXPECT_THAT(split(find_field("allow")->choices, ' '), testing::UnorderedElementsAreArray(words));
 }

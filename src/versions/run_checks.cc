@@ -2,21 +2,13 @@
 // Preflight of the recipe: learning rate, length, protection of the parent.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "base/text.h"
-#include "versions/preflight.h"
+#include "versions/check_results.h"
 
 namespace lora {
 namespace {
-
-using Result = std::optional<CheckResult>;
-
-CheckResult ok(std::string message) { return {"", Verdict::ok, std::move(message)}; }
-CheckResult error(std::string message) { return {"", Verdict::error, std::move(message)}; }
-CheckResult warning(std::string message) { return {"", Verdict::warning, std::move(message)}; }
-
-const Version* manifest_of(const PreflightInput& in) {
-  return in.parent && in.parent->manifest ? &*in.parent->manifest : nullptr;
-}
 
 Result trains_something(const PreflightInput& in) {
   if (!in.trainable) return std::nullopt;
@@ -24,6 +16,14 @@ Result trains_something(const PreflightInput& in) {
   return error(
       "target_modules: nothing would be trained (found 0 numbers, expected some); name "
       "modules that the model has");
+}
+
+// The length of the run, `factor` times what it is, as the user gives it.
+std::string length_setting(const PreflightInput& in, double factor) {
+  if (!in.config.max_steps)
+    return fmt::format("epochs: {:.3g}", in.config.epochs.value_or(1) * factor);
+  const double steps = static_cast<double>(*in.config.max_steps) * factor;
+  return fmt::format("max_steps: {:.0f}", factor < 1 ? std::floor(steps) : std::ceil(steps));
 }
 
 // Increments use 30-50 % of the parent's peak; the bounds are those of docs/incremental.
@@ -43,11 +43,11 @@ Result rate_lowered(const PreflightInput& in) {
   if (q < 0.05) {
     return warning(
         fmt::format("learning_rate: {:.3g} is {:.1f} % of {}'s {:.3g}, and may not "
-                    "learn; try {:.3g}",
+                    "learn; set learning_rate: {:.3g}",
                     *in.config.learning_rate, 100 * q, parent->name, peak, 0.4 * peak));
   }
   std::string message = fmt::format(
-      "learning_rate: {} {}'s (found {:.3g}, expected 30 to 50 % of {:.3g}); try "
+      "learning_rate: {} {}'s (found {:.3g}, expected 30 to 50 % of {:.3g}); set "
       "learning_rate: {:.3g}, or remove it",
       q > 1 ? "higher than" : "hardly lower than", parent->name, *in.config.learning_rate, peak,
       0.4 * peak);
@@ -79,15 +79,20 @@ Result warms_up(const PreflightInput& in) {
                   steps, *in.total_steps));
 }
 
+// With replay more passes are harmless: the old samples are seen along with the new ones.
+double allowed_passes(const PreflightInput& in, const Version& parent) {
+  return parent.recipe.epochs * (in.config.replay > 0 ? 1 : 0.5);
+}
+
 Result passes_are_few(const PreflightInput& in) {
   if (!in.passes) return std::nullopt;
   const double passes = *in.passes;
   const Version* parent = manifest_of(in);
   if (parent != nullptr && parent->recipe.epochs > 0 && passes > parent->recipe.epochs) {
     return error(
-        fmt::format("epochs: each new sample would be seen {:.4g} times ({}: {:.4g}); "
-                    "lower epochs",
-                    passes, parent->name, parent->recipe.epochs));
+        fmt::format("epochs: each new sample would be seen {:.4g} times ({}: {:.4g}); set {}",
+                    passes, parent->name, parent->recipe.epochs,
+                    length_setting(in, allowed_passes(in, *parent) / passes)));
   }
   const std::int64_t rank = in.config.lora_rank.value_or(parent ? parent->weights.rank : 8);
   if (in.parent && rank >= 64 && passes > 4) {
@@ -97,16 +102,16 @@ Result passes_are_few(const PreflightInput& in) {
   if (is_image_task(in.config) && passes > 100) {
     return warning(
         fmt::format("epochs: each picture would be seen {:.4g} times, which learns it "
-                    "by heart; 100 is plenty",
-                    passes));
+                    "by heart; set {}",
+                    passes, length_setting(in, 100 / passes)));
   }
-  // With replay more passes are harmless: the old samples are seen along with the new ones.
   const bool known = parent != nullptr && parent->recipe.epochs > 0;
-  if (known && in.config.replay == 0 && passes > 0.5 * parent->recipe.epochs) {
+  if (known && passes > allowed_passes(in, *parent)) {
     return warning(
         fmt::format("epochs: {:.4g} passes, {} had {:.4g}; increments without replay "
-                    "need 30 to 50 % of them",
-                    passes, parent->name, parent->recipe.epochs));
+                    "need 30 to 50 % of them; set {}",
+                    passes, parent->name, parent->recipe.epochs,
+                    length_setting(in, allowed_passes(in, *parent) / passes)));
   }
   return ok(fmt::format("{:.4g} passes over the data", passes));
 }
@@ -115,9 +120,9 @@ Result steps_are_enough(const PreflightInput& in) {
   if (!in.total_steps) return std::nullopt;
   if (*in.total_steps >= 20) return ok(fmt::format("{} steps", *in.total_steps));
   return warning(
-      fmt::format("epochs: only {} optimizer steps, expected at least 20; raise epochs "
-                  "or lower batch_size",
-                  *in.total_steps));
+      fmt::format("epochs: only {} optimizer steps, expected at least 20; set {}, or lower "
+                  "batch_size",
+                  *in.total_steps, length_setting(in, 20 / static_cast<double>(*in.total_steps))));
 }
 
 Result parent_is_protected(const PreflightInput& in) {

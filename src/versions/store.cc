@@ -62,26 +62,17 @@ Path root_of(const Path& folder) {
   return clean.has_parent_path() ? clean.parent_path() : Path(".");
 }
 
-void reserve_folder(const Path& folder, bool resume) {
+void require_free(const Path& folder, bool resume) {
   const std::string where = folder.string();
-  if (resume) {
-    if (is_committed(folder)) {
-      fail_usage(where,
-                 ": this version is finished, there is nothing to resume; choose a new "
-                 "output_dir");
-    }
-    if (!fs::is_directory(folder)) {
-      fail_usage(where, ": no run to resume (no such folder); start it without --resume");
-    }
-    return;
+  const bool there = fs::is_directory(folder);
+  if (resume && !there) {
+    fail_usage(where, ": no run to resume (no such folder); start it without --resume");
   }
-  fs::create_directories(root_of(folder));
-  std::error_code error;
-  const Path clean = root_of(folder) / (folder / "").parent_path().filename();
-  if (fs::create_directory(clean, error)) return sync_folder(root_of(folder));
-  if (error) {
-    fail(where, ": cannot be created (", error.message(), "); check permissions and free space");
+  if (resume && is_committed(folder)) {
+    fail_usage(where,
+               ": this version is finished, there is nothing to resume; choose a new output_dir");
   }
+  if (resume || !there) return;
   if (is_committed(folder)) {
     fail_usage(where,
                ": this version exists, and versions are never overwritten; choose a new "
@@ -90,6 +81,18 @@ void reserve_folder(const Path& folder, bool resume) {
   fail_usage(where,
              ": this folder exists (an unfinished run?); continue it with --resume, or "
              "choose a new output_dir");
+}
+
+void reserve_folder(const Path& folder, bool resume) {
+  require_free(folder, resume);
+  if (resume) return;
+  fs::create_directories(root_of(folder));
+  std::error_code error;
+  const Path clean = root_of(folder) / (folder / "").parent_path().filename();
+  if (fs::create_directory(clean, error)) return sync_folder(root_of(folder));
+  require_free(folder, false);  // another run was faster
+  fail(folder.string(), ": cannot be created (", error.message(),
+       "); check permissions and free space");
 }
 
 Version publish(const Path& folder, Version version) {

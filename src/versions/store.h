@@ -30,8 +30,10 @@ class StoreLock {
 // The output root of a version's folder: its parent folder, "." for a bare name.
 Path root_of(const Path& folder);
 
-// Creates the folder of a new version. Throws Error (usage) where it exists. With `resume` it must
-// exist and be uncommitted.
+// Throws Error (usage) where a run cannot have this folder: it exists, or, with `resume`, it does
+// not or is committed.
+void require_free(const Path& folder, bool resume);
+// The same, and creates the folder of a new version.
 void reserve_folder(const Path& folder, bool resume);
 
 // Commits: every file of the folder is synced and hashed from disk, SHA256SUMS, version.json, the

@@ -6,22 +6,20 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "base/error.h"
 #include "io/adapters/adapter_file.h"
 #include "io/metrics_file.h"
-#include "tests/cli/run_lora.h"
+#include "tests/cli/run.h"
 #include "tests/paths.h"
 
 namespace lora {
 namespace {
 
 using nlohmann::json;
-using test::Outcome;
+using test::Ran;
 using testing::Test;
 
 constexpr const char* kPrompt = "a toy figure";
@@ -43,9 +41,11 @@ class CliImage : public Test {
 
   void SetUp() override { ASSERT_EQ(first_.code, 0) << first_.err; }
 
-  static Outcome lora(const std::vector<std::string>& arguments) {
-    return test::run_lora(arguments, folder_);
+  static test::Program start(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), LORA_BINARY);
+    return {arguments, folder_};
   }
+  static Ran lora(const std::vector<std::string>& arguments) { return start(arguments).wait(); }
   // v1.yaml with changes.
   static std::vector<std::string> training(std::vector<std::string> overrides) {
     overrides.insert(overrides.begin(), {"train", "--config", (folder_ / "v1.yaml").string()});
@@ -71,7 +71,7 @@ sample_size: 64x64
 sample_steps: 2
 )";
   static inline Path folder_;
-  static inline Outcome first_;
+  static inline Ran first_;
 };
 
 TEST_F(CliImage, TrainsAVersion) {
@@ -118,12 +118,12 @@ TEST_F(CliImage, BothAdapterFilesComputeTheSame) {
 }
 
 TEST_F(CliImage, VerifiesClean) {
-  const Outcome outcome = lora({"verify", (root() / "v1").string(), "--json"});
+  const Ran outcome = lora({"verify", (root() / "v1").string(), "--json"});
   EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
 }
 
 TEST_F(CliImage, ContinuesWithReplay) {
-  const Outcome outcome =
+  const Ran outcome =
       lora(training({"output_dir=" + (root() / "v2").string(), "init_lora_weights=v1", "replay=0.5",
                      "lora_rank=2", "sample_prompts=[]"}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
@@ -133,7 +133,7 @@ TEST_F(CliImage, ContinuesWithReplay) {
   const json version = json::parse(read_file(root() / "v2" / "version.json"));
   EXPECT_EQ(version.at("parents")[0].at("name"), "v1");
   EXPECT_EQ(version.at("data").at("replay_samples"), 8);
-  const Outcome verified = lora({"verify", (root() / "v2").string()});
+  const Ran verified = lora({"verify", (root() / "v2").string()});
   EXPECT_EQ(verified.code, 0) << verified.out << verified.err;
 }
 
@@ -165,28 +165,26 @@ TEST_F(CliImage, GoesOnAfterSigtermToTheSameBytes) {
     return training({"output_dir=" + (folder_ / place / "v").string(), "max_steps=40", "flip=true",
                      "caption_dropout=0.2", "lora_dropout=0.1", "sample_prompts=[]"});
   };
-  const Outcome whole = lora(arguments("whole"));
+  const Ran whole = lora(arguments("whole"));
   ASSERT_EQ(whole.code, 0) << whole.err;
-  const std::string place = (folder_ / "cut_run").string();
-  const pid_t child = test::start_lora(arguments("cut"), place);
+  test::Program program = start(arguments("cut"));
   const Path metrics = folder_ / "cut" / "v" / "logs" / "metrics.jsonl";
-  for (int i = 0; i < 30000; ++i) {
-    if (std::filesystem::exists(metrics) && read_metrics(metrics).size() >= 3) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  kill(child, SIGTERM);
-  const Outcome cut = test::finish_lora(child, place);
+  ASSERT_TRUE(program.wait_until(
+      [&] { return std::filesystem::exists(metrics) && read_metrics(metrics).size() >= 3; }));
+  program.send(SIGTERM);
+  const Ran cut = program.wait();
   ASSERT_EQ(cut.code, static_cast<int>(Exit::interrupted)) << cut.err;
   std::vector<std::string> resumed = arguments("cut");
   resumed.push_back("--resume");
-  const Outcome rest = lora(resumed);
+  const Ran rest = lora(resumed);
   ASSERT_EQ(rest.code, 0) << rest.err;
-  const std::string file = "pytorch_lora_weights.safetensors";
-  EXPECT_EQ(read_file(folder_ / "whole" / "v" / file), read_file(folder_ / "cut" / "v" / file));
+  for (const char* file : {"pytorch_lora_weights.safetensors", "v.safetensors"}) {
+    EXPECT_EQ(read_file(folder_ / "whole" / "v" / file), read_file(folder_ / "cut" / "v" / file));
+  }
 }
 
 TEST_F(CliImage, TrainsTheTextEncoderAndClassPictures) {
-  const Outcome outcome =
+  const Ran outcome =
       lora(training({"output_dir=" + (root() / "with_text").string(), "train_text_encoder=true",
                      "text_encoder_lr=5e-4", "snr_gamma=5", "prior_preservation=true",
                      "class_prompt=a figure", "num_class_images=2", "sample_prompts=[]"}));
@@ -207,7 +205,7 @@ TEST_F(CliImage, GeneratesAContactSheet) {
       "generate", "--base", base().string(), "--version", "base",     "--version", "v1:0.8",
       "--root",   root(),   "--prompt",      kPrompt,     "--prompt", "a red cat", "--steps",
       "2",        "--size", "64x64",         "--output",  sheet,      "--json"};
-  const Outcome outcome = lora(arguments);
+  const Ran outcome = lora(arguments);
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(json::parse(outcome.out).at("pictures"), 4);
   const DecodedImage drawn = read_image(sheet);
@@ -216,7 +214,7 @@ TEST_F(CliImage, GeneratesAContactSheet) {
   const std::string text = drawn.text.at("parameters");
   EXPECT_TRUE(text.starts_with(kPrompt)) << text;
   EXPECT_NE(text.find("Steps: 2"), std::string::npos) << text;
-  const Outcome again = lora(arguments);
+  const Ran again = lora(arguments);
   EXPECT_EQ(again.code, static_cast<int>(Exit::usage));
   EXPECT_NE(again.err.find("never overwritten"), std::string::npos) << again.err;
 }
@@ -243,7 +241,7 @@ TEST_F(CliImage, DrawsEveryPictureIntoAFolder) {
 }
 
 TEST_F(CliImage, ComparesVersionsByTheirLoss) {
-  const Outcome outcome =
+  const Ran outcome =
       lora({"eval", "--base", base().string(), "--version", "base", "--version", "v1", "--root",
             root().string(), "--data", pictures().string(), "--json"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;

@@ -104,7 +104,7 @@ class Workplace {
     copy_lines("support_v2/train.jsonl", "new.jsonl", 24);
     const std::string common = "base_model: " + base() +
                                "\nbatch_size: 2\nmixed_precision: no\nthreads: 1\n"
-                               "max_seq_length: 128\nlogging_steps: 1\n";
+                               "max_seq_length: 256\nlogging_steps: 1\n";
     write("v1.yaml", "# letters about lamps\n" + common +
                          "train_data_dir: old.jsonl\noutput_dir: ./output/v1\nlora_rank: 4\n"
                          "lora_alpha: 8\ntarget_modules: q_proj,v_proj\nlora_dropout: 0.1\n"

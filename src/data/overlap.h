@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Samples that two sets have in common, be it as copies that are not quite the same.
+#pragma once
+
+#include <cstddef>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/image_dataset.h"
+#include "data/text_dataset.h"
+
+namespace lora {
+
+// How a picture is recognised although its bytes differ (looks_alike).
+struct PictureMark {
+  std::uint64_t hash = 0;  // difference_hash
+  Mosaic mosaic{};
+  bool operator==(const PictureMark&) const = default;
+};
+PictureMark mark_of(const ImageRecord& record);
+
+struct Overlap {
+  std::size_t found = 0, of = 0;  // `found` of `of` samples stand in the other set, too
+  std::string first;              // the first of them: a path, FILE:ROW
+};
+
+// Pictures that look like one of `known`.
+Overlap overlap_of(const std::vector<ImageRecord>& pictures, const std::vector<PictureMark>& known);
+
+// Texts that are equal or nearly equal (near_duplicates.h) to one of `known`. Best with the smaller
+// set as `texts`.
+Overlap overlap_of(const std::vector<const TextRecord*>& texts,
+                   const std::vector<const TextRecord*>& known);
+
+// Texts whose hash is among `known`: for data whose files may be gone.
+Overlap overlap_of(const std::vector<const TextRecord*>& texts, const std::set<std::string>& known);
+
+// The records that the samples were made of, each once.
+std::vector<const TextRecord*> records_of(const TextDataset& data, const TextSamples& samples);
+
+}  // namespace lora

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the functions of the check tables share.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "versions/preflight.h"
+
+namespace lora {
+
+using Result = std::optional<CheckResult>;  // the id is filled in by run_preflight
+
+inline CheckResult ok(std::string message) { return {"", Verdict::ok, std::move(message)}; }
+inline CheckResult notice(std::string message) { return {"", Verdict::info, std::move(message)}; }
+inline CheckResult warning(std::string message) {
+  return {"", Verdict::warning, std::move(message)};
+}
+inline CheckResult error(std::string message) { return {"", Verdict::error, std::move(message)}; }
+
+inline const Version* manifest_of(const PreflightInput& in) {
+  return in.parent && in.parent->manifest ? &*in.parent->manifest : nullptr;
+}
+
+// The parent's statistics where they can be compared with this run's, else nullptr.
+inline const DataStats* old_data(const PreflightInput& in) {
+  const bool both = in.data && in.parent && in.parent->data;
+  return both && in.parent->data->kind == in.data->kind ? &*in.parent->data : nullptr;
+}
+
+}  // namespace lora
