@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/files.h"
+#include "base/folders.h"
 #include "base/text.h"
 #include "config/dialect.h"
 #include "config/rules.h"
@@ -112,17 +113,6 @@ void check_data_paths(const RuleContext& context) {
   }
 }
 
-std::vector<std::string> versions_in(const Path& root) {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(root, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_directory() && !name.starts_with('.')) names.push_back(name);
-  }
-  std::ranges::sort(names);
-  return names;
-}
-
 // A path or version = warm start, a keyword = initialisation, anything else names both.
 void check_init(const RuleContext& context) {
   std::string& value = context.config.init_lora_weights;
@@ -158,7 +148,7 @@ void check_init(const RuleContext& context) {
                                    value));
   }
   std::vector<std::string> known = {"true", "false", "gaussian"};
-  for (const std::string& name : versions_in(root)) known.push_back(name);
+  for (const std::string& name : folders_in(root)) known.push_back(name);
   context.say("init_lora_weights",
               fmt::format("neither a version to continue from nor an initialisation (found '{}', "
                           "expected a path, a version in {}, or true, false, gaussian){}",

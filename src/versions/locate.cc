@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/folders.h"
 #include "base/text.h"
 #include "versions/store.h"
 
@@ -12,17 +13,6 @@ namespace lora {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<std::string> names_below(const Path& root) {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(root, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_directory() && !name.starts_with('.')) names.push_back(name);
-  }
-  std::ranges::sort(names);
-  return names;
-}
 
 // A run of ours that was not committed, rather than a folder of another program.
 bool is_unfinished_run(const Path& folder) {
@@ -83,7 +73,7 @@ LocatedVersion locate_version(const std::string& argument, const Path& root) {
   if (fs::is_directory(path, ignored)) return located_folder(path);
   const std::string target = simple ? read_ref(root, argument) : "";
   if (!target.empty()) return located_folder(root / target);
-  const std::vector<std::string> names = names_below(root);
+  const std::vector<std::string> names = folders_in(root);
   const std::string suggestion = did_you_mean(argument, names);
   fail_usage("version '", argument, "': not found (expected a file, a folder, or one of the ",
              "versions in ", root.string(), ": ", names.empty() ? "none there" : join_words(names),
@@ -107,7 +97,7 @@ WeightedVersion split_weight(const std::string& argument) {
 
 std::vector<ListedVersion> list_versions(const Path& root) {
   std::vector<ListedVersion> list;
-  for (const std::string& name : names_below(root)) {
+  for (const std::string& name : folders_in(root)) {
     const Path folder = root / name;
     if (!is_committed(folder) && !is_unfinished_run(folder)) continue;
     ListedVersion row{name, {}, ""};
