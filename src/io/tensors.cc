@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "io/adapters/encode.h"
 
 namespace lora {
 namespace {
@@ -91,14 +92,7 @@ TensorMap read_tensors(const Path& path) {
 }
 
 void write_tensors(const Path& path, const TensorMap& tensors, const Metadata& metadata) {
-  std::vector<at::Tensor> alive;
-  std::vector<TensorView> views;
-  for (const auto& [name, tensor] : tensors) {
-    alive.push_back(tensor.detach().cpu().contiguous());
-    views.push_back({name, dtype_of(tensor), tensor.sizes().vec(),
-                     static_cast<const std::byte*>(alive.back().data_ptr())});
-  }
-  write_safetensors(path, std::move(views), metadata);
+  write_file_atomic(path, encode_tensors(tensors, metadata));
 }
 
 Weights Weights::open(const Path& path, const std::string& stem) {
