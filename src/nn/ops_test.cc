@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -38,19 +39,36 @@ TEST(Ops, LinearCrossEntropyEqualsFullLogits) {
   }
 }
 
+// Chunks of 16 rows at this vocabulary, the last one of 8: the whole is the sum of its parts, and
+// what the full logits give.
 TEST(Ops, LinearCrossEntropyInSeveralChunks) {
-  // 3 rows a chunk at this vocabulary.
-  const std::int64_t words = (std::int64_t{8} << 20) / 3;
-  const at::Tensor weight = at::randn({words, 2});
-  const at::Tensor labels = at::tensor({0L, 5L, 17L, words - 1});
-  const at::Tensor hidden = leaf({4, 2});
-  const at::Tensor fused = linear_cross_entropy(hidden, weight, labels);
-  const at::Tensor expected =
-      at::cross_entropy_loss(at::linear(hidden, weight), labels, {}, at::Reduction::Sum);
-  EXPECT_NEAR(fused.item<double>() / expected.item<double>(), 1, 1e-5);
-  EXPECT_LT(distance(torch::autograd::grad({fused}, {hidden})[0],
-                     torch::autograd::grad({expected}, {hidden})[0]),
-            1e-4);
+  at::manual_seed(4);
+  const std::int64_t words = std::int64_t{1} << 19, rows = 40;
+  at::Tensor labels = at::randint(0, words, {rows}, at::kLong);
+  labels[39] = words - 1;
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor weight = at::randn({words, 4}).to(type);
+    const at::Tensor hidden = at::randn({rows, 4}).to(type).requires_grad_(true);
+    const at::Tensor fused = linear_cross_entropy(hidden, weight, labels);
+    const at::Tensor gradient = torch::autograd::grad({fused}, {hidden})[0];
+    double sum = 0;
+    for (std::int64_t begin = 0; begin < rows; begin += 16) {
+      const std::int64_t size = std::min<std::int64_t>(16, rows - begin);
+      const at::Tensor part = hidden.detach().narrow(0, begin, size).requires_grad_(true);
+      const at::Tensor loss = linear_cross_entropy(part, weight, labels.narrow(0, begin, size));
+      sum += loss.item<double>();
+      EXPECT_EQ(distance(torch::autograd::grad({loss}, {part})[0], gradient.narrow(0, begin, size)),
+                0);
+    }
+    EXPECT_NEAR(fused.item<double>() / sum, 1, 1e-6);
+    const at::Tensor plain = hidden.detach().to(at::kFloat).requires_grad_(true);
+    const at::Tensor expected = at::cross_entropy_loss(at::linear(plain, weight.to(at::kFloat)),
+                                                       labels, {}, at::Reduction::Sum);
+    EXPECT_NEAR(fused.item<double>() / expected.item<double>(), 1, 1e-5);
+    const at::Tensor reference = torch::autograd::grad({expected}, {plain})[0];
+    const double scale = reference.abs().max().item<double>();
+    EXPECT_LT(distance(gradient, reference) / scale, type == at::kFloat ? 1e-5 : 2e-2);
+  }
 }
 
 TEST(Ops, AttentionKeepsDocumentsAndWindowApart) {
