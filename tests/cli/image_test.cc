@@ -151,7 +151,7 @@ TEST_F(CliImage, RefusesACutParent) {
     return lora(training({"output_dir=" + (root() / "v3").string(), "--check",
                           "init_lora_weights=" + parent.string()}));
   };
-  const Outcome committed = check(copy), loose = check(folder_ / "loose.safetensors");
+  const Ran committed = check(copy), loose = check(folder_ / "loose.safetensors");
   EXPECT_EQ(committed.code, static_cast<int>(Exit::integrity)) << committed.err;
   EXPECT_NE(committed.err.find("v1 was committed whole: see `lora verify v1`"), std::string::npos)
       << committed.err;
@@ -221,10 +221,9 @@ TEST_F(CliImage, GeneratesAContactSheet) {
 
 TEST_F(CliImage, DrawsEveryPictureIntoAFolder) {
   const Path folder = root() / "drawn";
-  const Outcome outcome =
-      lora({"generate", "--base", base().string(), "--version", "v1:0.8", "--root", root().string(),
-            "--prompt", kPrompt, "--seed", "7", "--count", "2", "--steps", "2", "--size", "64x64",
-            "--output", folder.string()});
+  const Ran outcome = lora({"generate", "--base", base().string(), "--version", "v1:0.8", "--root",
+                            root().string(), "--prompt", kPrompt, "--seed", "7", "--count", "2",
+                            "--steps", "2", "--size", "64x64", "--output", folder.string()});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   for (const int number : {1, 2}) {
     const DecodedImage drawn = read_image(folder / fmt::format("000{}-v1_0.8.png", number));
@@ -234,8 +233,8 @@ TEST_F(CliImage, DrawsEveryPictureIntoAFolder) {
     EXPECT_NE(text.find("Lora: v1:0.8"), std::string::npos) << text;
   }
   EXPECT_TRUE(std::filesystem::exists(folder / "sheet.png"));
-  const Outcome jpeg = lora({"generate", "--base", base().string(), "--prompt", kPrompt, "--output",
-                             (root() / "a.jpg").string()});
+  const Ran jpeg = lora({"generate", "--base", base().string(), "--prompt", kPrompt, "--output",
+                         (root() / "a.jpg").string()});
   EXPECT_EQ(jpeg.code, static_cast<int>(Exit::usage));
   EXPECT_NE(jpeg.err.find("only PNG is written"), std::string::npos) << jpeg.err;
 }
