@@ -66,9 +66,9 @@ TEST(CliTrain, RecordsTheRun) {
 
 TEST(CliTrain, TheResolvedConfigurationRepeatsTheRun) {
   const Workplace& place = workplace();
-  const Ran again = place.train("output/v1/config.resolved.yaml", {"output_dir=./output/again"});
+  const Ran again = place.train("output/v1/config.resolved.yaml", {"output_dir=./output/repeated"});
   ASSERT_EQ(again.code, 0) << again.err;
-  EXPECT_EQ(place.adapter("again"), place.adapter("v1"));
+  EXPECT_EQ(place.adapter("repeated"), place.adapter("v1"));
 }
 
 TEST(CliTrain, NeverOverwrites) {
@@ -87,7 +87,7 @@ TEST(CliTrain, ChecksWithoutWriting) {
   const Ran plain = place.train("v1.yaml", {"output_dir=./output/checked", "--check"});
   EXPECT_EQ(plain.code, 0) << plain.err;
   EXPECT_THAT(plain.out, HasSubstr("check passed: "));
-  EXPECT_THAT(plain.err, HasSubstr("E02 warning: "));
+  EXPECT_THAT(plain.err, HasSubstr("E02 warning epochs: "));
   const Ran report = place.train("v1.yaml", {"output_dir=./output/checked", "--check", "--json"});
   const json checks = json::parse(report.out);
   EXPECT_EQ(checks.at("passed"), json(true));

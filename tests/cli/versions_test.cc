@@ -166,7 +166,7 @@ TEST(CliGolden, AnImportedAdapterGivesTheReferenceLoss) {
   EXPECT_GT(answer.at("tokens").get<int>(), 0);
   const Ran misfit = place.lora({"generate", "--base", place.base(), "--version", "golden",
                                  "--prompt", "abc", "--max-tokens", "3"});
-  EXPECT_EQ(misfit.code, 1);
+  EXPECT_EQ(misfit.code, 2);
   EXPECT_THAT(misfit.err, HasSubstr("choose the adapter's own base model"));
 }
 
