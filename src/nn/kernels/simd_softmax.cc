@@ -44,6 +44,29 @@ HWY_INLINE hn::Vec<D> score_at(D d, const ScoreRow& row, const float* raw) {
   return hn::IfThenElse(hn::Eq(score, least), least, capped(d, score, row.softcap));
 }
 
+// exp(x) to 3e-6 for x <= 0, enough for weights that become bfloat16; 0 below exp(-87).
+template <class D>
+HWY_INLINE hn::Vec<D> coarse_exp(D d, hn::Vec<D> x) {
+  const hn::Rebind<std::int32_t, D> integers;
+  const auto least = hn::Set(d, -87.0F);
+  const auto power = hn::Mul(hn::Max(x, least), hn::Set(d, 1.44269504F));  // of 2
+  const auto whole = hn::NearestInt(power);
+  const auto part = hn::Sub(power, hn::ConvertTo(d, whole));
+  auto y = hn::Set(d, 0.00133335581F);  // ln(2)^k / k! from k = 5 down
+  for (const float next : {0.00961812911F, 0.0555041087F, 0.240226507F, 0.693147181F, 1.0F}) {
+    y = hn::MulAdd(y, part, hn::Set(d, next));
+  }
+  const auto bits = hn::Add(hn::BitCast(integers, y), hn::ShiftLeft<23>(whole));
+  return hn::IfThenElseZero(hn::Ge(x, least), hn::BitCast(d, bits));
+}
+
+// exp of a score minus the largest one, as precise as weights of type T are.
+template <class T, class D>
+HWY_INLINE hn::Vec<D> weight_exp(D d, hn::Vec<D> x) {
+  if constexpr (sizeof(T) == sizeof(Bf16)) return coarse_exp(d, x);
+  return hn::Exp(d, x);
+}
+
 template <class T>
 float softmax(const ScoreRow& row, float* raw, SoftmaxState& state, T* weights) {
   if (row.begin >= row.end) {
@@ -57,7 +80,7 @@ float softmax(const ScoreRow& row, float* raw, SoftmaxState& state, T* weights) 
     return score;
   });
   const float sum = sum_of(row.width, [&](auto d, std::size_t i) HWY_ATTR {
-    const auto e = hn::Exp(d, hn::Sub(load(d, raw + i), hn::Set(d, most)));
+    const auto e = weight_exp<T>(d, hn::Sub(load(d, raw + i), hn::Set(d, most)));
     store(d, e, weights + i);
     return e;
   });
@@ -67,11 +90,11 @@ float softmax(const ScoreRow& row, float* raw, SoftmaxState& state, T* weights) 
 }
 
 // Weight and gradient of the raw score at raw[i].
-template <class D>
+template <class T, class D>
 HWY_INLINE void gradient_at(D d, const ScoreGradRow& x, std::size_t i, hn::Vec<D>& weight,
                             hn::Vec<D>& slope) {
   const auto score = score_at(d, x.row, x.raw + i);
-  weight = hn::Exp(d, hn::Sub(score, hn::Set(d, x.log_sum)));
+  weight = weight_exp<T>(d, hn::Sub(score, hn::Set(d, x.log_sum)));
   slope = hn::Mul(weight, hn::Sub(load(d, x.d_weights + i), hn::Set(d, x.delta)));
   if (x.row.softcap > 0) {
     const auto hidden = hn::Eq(score, hn::Set(d, kLeast));
@@ -87,7 +110,7 @@ void softmax_grad_floats(const ScoreGradRow (&rows)[2], const ScoreGradOut& out)
     auto* slopes = reinterpret_cast<float*>(out.slopes) + r * out.step;
     for_each(width, [&](auto d, std::size_t i) HWY_ATTR {
       auto weight = hn::Zero(d), slope = weight;
-      gradient_at(d, rows[r], i, weight, slope);
+      gradient_at<float>(d, rows[r], i, weight, slope);
       store(d, weight, weights + i);
       store(d, slope, slopes + i);
     });
@@ -106,8 +129,8 @@ HWY_INLINE void store_pair(D d, hn::Vec<D> first, hn::Vec<D> second, std::uint32
 void softmax_grad_pairs(const ScoreGradRow (&rows)[2], const ScoreGradOut& out) {
   for_each(rows[0].row.width, [&](auto d, std::size_t i) HWY_ATTR {
     auto weight0 = hn::Zero(d), slope0 = weight0, weight1 = weight0, slope1 = weight0;
-    gradient_at(d, rows[0], i, weight0, slope0);
-    gradient_at(d, rows[1], i, weight1, slope1);
+    gradient_at<Bf16>(d, rows[0], i, weight0, slope0);
+    gradient_at<Bf16>(d, rows[1], i, weight1, slope1);
     store_pair(d, weight0, weight1, out.weights + i);
     store_pair(d, slope0, slope1, out.slopes + i);
     store(d, slope0, out.slope_rows + i);
