@@ -23,9 +23,6 @@ lora_test_sources(torch_tests src/nn src/models src/train src/commands tests)
 add_executable(torch_tests ${torch_tests} ${torch_io_tests} tests/main.cc)
 target_link_libraries(torch_tests PRIVATE lora_torch GTest::gtest GTest::gmock)
 lora_protobuf_first(torch_tests)
-if(PROTOBUF AND LORA_TORCH STREQUAL "system")  # as for lora-engine
-  target_link_options(torch_tests PRIVATE LINKER:--no-as-needed ${PROTOBUF} LINKER:--as-needed)
-endif()
 if(LORA_PCH)
   target_precompile_headers(torch_tests REUSE_FROM lora_torch)
   target_compile_options(torch_tests PRIVATE -fPIC)  # as the precompiled header was made

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/describe.h"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <map>

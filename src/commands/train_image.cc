@@ -69,7 +69,7 @@ class ImageRun final : public TrainTask {
     input.data = stats_of(train_);
     if (!validation_.empty()) {
       std::vector<PictureMark> trained = input.data->marks;
-      for (const ImageRecord& record : old_) trained.push_back(mark_of(record));
+      for (const ImageRecord& record : old_) trained.push_back(record.mark);
       input.leaked = overlap_of(validation_, trained);
       if (input.parent) input.known_before = overlap_of(validation_, old_stats_.marks);
     }

@@ -20,7 +20,9 @@ Config parse_config(const std::string& text, const std::string& name,
   apply_overrides(overrides, given, problems);
   Config config;
   for (const auto& [key, entry] : given) {
-    const Placer placer = [&entry](const YAML::Node& node) { return place_in(entry, node); };
+    const Placer placer = [&entry = entry](const YAML::Node& node) {
+      return place_in(entry, node);
+    };
     read_value(entry.value, *entry.field, placer, config, problems);
   }
   if (readable) check_rules(given, name, config, problems);

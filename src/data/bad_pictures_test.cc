@@ -2,11 +2,12 @@
 // Awkward and broken pictures, captions and tables, each with what becomes of it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vips/vips8>
 
 #include "base/error.h"
 #include "base/text.h"
-#include "data/image_dataset.h"
+#include "tests/picture_folder.h"
 
 namespace lora {
 namespace {
@@ -188,20 +189,9 @@ const std::vector<Case>& cases() {
 
 // A folder with one good picture.
 Path folder_of(const std::string& name) {
-  const Path folder = std::filesystem::temp_directory_path() / ("lora_bad_pictures_" + name);
-  std::filesystem::remove_all(folder);
   Image other = gradient();
   std::reverse(other.rgb.begin(), other.rgb.end());
-  write_png(folder / "good one.png", other);
-  return folder;
-}
-
-ImageScan scan(const Path& folder) {
-  ImageDataOptions options;
-  options.folder = folder;
-  options.rule.resolution = 64;
-  ImageFactsCache cache;
-  return scan_images(options, cache);
+  return test::folder_with(other, "lora_bad_pictures_" + name);
 }
 
 class BadPicture : public testing::TestWithParam<Case> {};
@@ -210,7 +200,7 @@ TEST_P(BadPicture, HasItsVerdict) {
   const Case& row = GetParam();
   const Path folder = folder_of(row.name);
   row.write(folder / row.file);
-  const ImageScan found = scan(folder);
+  const ImageScan found = test::scan_folder(folder);
   ASSERT_EQ(found.records.size(), 2U);
   const ImageRecord& record = found.records[0];
   EXPECT_EQ(record.verdict, row.verdict) << record.problem;

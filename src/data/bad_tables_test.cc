@@ -4,25 +4,14 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "data/image_dataset.h"
+#include "tests/picture_folder.h"
 
 namespace lora {
 namespace {
 
-// A folder with one picture.
 Path folder_of(const std::string& name) {
-  const Path folder = std::filesystem::temp_directory_path() / ("lora_bad_tables_" + name);
-  std::filesystem::remove_all(folder);
-  write_png(folder / "good one.png", {64, 64, std::vector<std::uint8_t>(64 * 64 * 3, 90)});
-  return folder;
-}
-
-ImageScan scan(const Path& folder) {
-  ImageDataOptions options;
-  options.folder = folder;
-  options.rule.resolution = 64;
-  ImageFactsCache cache;
-  return scan_images(options, cache);
+  return test::folder_with({64, 64, std::vector<std::uint8_t>(64 * 64 * 3, 90)},
+                           "lora_bad_tables_" + name);
 }
 
 struct Table {
@@ -170,7 +159,7 @@ TEST_P(BadTable, HasItsMessage) {
     write_file_atomic(folder / name, content);
   }
   try {
-    const ImageScan found = scan(folder);
+    const ImageScan found = test::scan_folder(folder);
     EXPECT_EQ(found.records.at(0).caption, row.caption);
     EXPECT_EQ(join_words(found.warnings), row.text);
   } catch (const Error& error) {

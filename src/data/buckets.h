@@ -22,8 +22,8 @@ struct BucketRule {
 
 // How one picture reaches its training size.
 struct Fit {
-  Size resized;  // whole picture after the resize
-  Size bucket;   // after the crop
+  Size resized;           // whole picture after the resize
+  Size bucket;            // after the crop
   int left = 0, top = 0;  // of the crop
 };
 

@@ -30,8 +30,8 @@ TextDataset letters() {
 ImageRecord picture(const std::string& caption, std::uint64_t hash, std::uint8_t grey) {
   ImageRecord record;
   record.caption = caption;
-  record.hash = hash;
-  record.mosaic.fill(grey);
+  record.mark.hash = hash;
+  record.mark.mosaic.fill(grey);
   record.look.brightness = 0.25;
   record.size = {64, 64};
   record.file.path = "pictures/" + caption + ".png";
@@ -104,7 +104,7 @@ TEST(DataStats, AreReadAsWritten) {
   EXPECT_FALSE(read_stats("/no/such/folder"));
 }
 
-PictureMark mark(std::uint64_t hash, std::uint8_t grey) { return mark_of(picture("", hash, grey)); }
+PictureMark mark(std::uint64_t hash, std::uint8_t grey) { return picture("", hash, grey).mark; }
 
 TEST(Overlap, OfPictures) {
   const std::vector<ImageRecord> pictures = {picture("a", 0b1111, 100), picture("b", ~0ULL, 100),

@@ -101,8 +101,7 @@ TermCounter::TermCounter(std::size_t samples)
 
 void TermCounter::add(std::vector<std::string> terms) {
   std::ranges::sort(terms);
-  const auto repeated = std::ranges::unique(terms);
-  terms.erase(repeated.begin(), repeated.end());
+  terms.erase(std::unique(terms.begin(), terms.end()), terms.end());
   for (const std::string& term : terms) ++counts_[term];
   if (added_++ % step_ == 0) kept_.push_back(std::move(terms));
 }

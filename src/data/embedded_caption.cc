@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Captions inside a picture: PNG text chunks (libvips), EXIF, IPTC and XMP (exiv2).
+#include <algorithm>
 #include <array>
 #include <exiv2/exiv2.hpp>
 #include <mutex>

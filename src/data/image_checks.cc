@@ -51,11 +51,11 @@ Mosaic mosaic_of(const Image& image) {
   return mosaic;
 }
 
-bool looks_alike(std::uint64_t hash_a, const Mosaic& a, std::uint64_t hash_b, const Mosaic& b) {
-  constexpr int kBits = 4, kColour = 16;
-  if (hamming(hash_a, hash_b) > kBits) return false;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (std::abs(int{a[i]} - int{b[i]}) > kColour) return false;
+bool looks_alike(const PictureMark& a, const PictureMark& b) {
+  constexpr int kColour = 16;
+  if (hamming(a.hash, b.hash) > kLikeBits) return false;
+  for (std::size_t i = 0; i < a.mosaic.size(); ++i) {
+    if (std::abs(int{a.mosaic[i]} - int{b.mosaic[i]}) > kColour) return false;
   }
   return true;
 }

@@ -18,10 +18,18 @@ int hamming(std::uint64_t a, std::uint64_t b);
 using Mosaic = std::array<std::uint8_t, 192>;
 Mosaic mosaic_of(const Image& image);
 
-// Both the same picture in another size, format or quality: hashes differ in at most 4 bits of 64,
-// and no colour of the mosaics by more than 16 of 255. The hash alone takes drawings on a plain
+// How a picture is recognised although its bytes differ.
+struct PictureMark {
+  std::uint64_t hash = 0;  // difference_hash
+  Mosaic mosaic{};
+  bool operator==(const PictureMark&) const = default;
+};
+
+// Both the same picture in another size, format or quality: hashes differ in at most kLikeBits of
+// 64, and no colour of the mosaics by more than 16 of 255. The hash alone takes drawings on a plain
 // ground for each other.
-bool looks_alike(std::uint64_t hash_a, const Mosaic& a, std::uint64_t hash_b, const Mosaic& b);
+inline constexpr int kLikeBits = 4;
+bool looks_alike(const PictureMark& a, const PictureMark& b);
 
 // The picture with a short side of 256, where it is larger: all measures are taken of this, so that
 // they do not depend on the size.

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/text.h"
+#include "data/picture_index.h"
 
 namespace lora {
 namespace {
@@ -44,8 +46,7 @@ ImageFacts facts_of(const Path& path, const DecodedImage& decoded) {
   ImageFacts facts;
   facts.size = {decoded.image.width, decoded.image.height};
   const Image small = for_measures(decoded.image);
-  facts.hash = difference_hash(small);
-  facts.mosaic = mosaic_of(small);
+  facts.mark = {difference_hash(small), mosaic_of(small)};
   facts.sharpness = sharpness(small);
   facts.look = look_of(small);
   facts.notes = what_was_done(decoded);
@@ -134,8 +135,7 @@ class Looker {
 
 void take_facts(ImageRecord& record, const ImageFacts& facts) {
   record.size = facts.size;
-  record.hash = facts.hash;
-  record.mosaic = facts.mosaic;
+  record.mark = facts.mark;
   record.sharpness = facts.sharpness;
   record.look = facts.look;
   record.notes = facts.notes;
@@ -177,6 +177,7 @@ void fill_record(ImageRecord& record, const ImageDataOptions& options, const Cap
 void find_duplicates(std::vector<ImageRecord>& records, bool keep) {
   std::map<std::string, const ImageRecord*> exact;
   std::vector<const ImageRecord*> kept;
+  PictureIndex index;  // of `kept`
   for (ImageRecord& record : records) {
     if (record.verdict != PictureVerdict::used) continue;
     const auto [first, fresh] = exact.try_emplace(record.sha256, &record);
@@ -185,11 +186,10 @@ void find_duplicates(std::vector<ImageRecord>& records, bool keep) {
       record.problem = "the same file as " + first->second->file.relative;
       continue;
     }
-    for (const ImageRecord* other : kept) {
-      if (!looks_alike(record.hash, record.mosaic, other->hash, other->mosaic)) continue;
-      record.notes.push_back("looks like " + other->file.relative);
-      break;
+    if (const auto like = index.find(record.mark)) {
+      record.notes.push_back("looks like " + kept[*like]->file.relative);
     }
+    index.add(record.mark);
     kept.push_back(&record);
   }
 }

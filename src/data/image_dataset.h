@@ -43,8 +43,7 @@ struct ImageRecord {
   std::string sha256;              // of the file's bytes
   Size size;                       // upright
   Fit fit;
-  std::uint64_t hash = 0;  // difference_hash
-  Mosaic mosaic{};
+  PictureMark mark;
   double sharpness = 0;
   PictureLook look;
   Caption found;        // as it was found, with its source
@@ -63,8 +62,7 @@ struct ImageScan {
 // second run cheap.
 struct ImageFacts {
   Size size;
-  std::uint64_t hash = 0;
-  Mosaic mosaic{};
+  PictureMark mark;
   double sharpness = 0;
   PictureLook look;
   std::vector<std::string> notes;

@@ -40,7 +40,7 @@ bool stands_alone(std::uint32_t code) {
 }
 
 // Letters and digits that hang together, or one other character.
-std::vector<std::string_view> words_of(std::string_view text) {
+std::vector<std::string_view> word_runs(std::string_view text) {
   std::vector<std::string_view> words;
   bool open = false;  // the last word may grow
   for (std::size_t at = 0; at < text.size();) {
@@ -96,7 +96,7 @@ std::size_t rows_for(double threshold, std::size_t hashes) {
 TextSketch sketch_of(std::string_view normalised) {
   TextSketch sketch;
   std::vector<std::uint64_t> hashes;
-  for (const std::string_view word : words_of(normalised)) {
+  for (const std::string_view word : word_runs(normalised)) {
     hashes.push_back(hash_of(word));
     const bool number =
         std::any_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });

@@ -1,26 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/overlap.h"
 
-#include <algorithm>
-#include <unordered_map>
-
 #include "base/error.h"
 #include "data/near_duplicates.h"
+#include "data/picture_index.h"
 
 namespace lora {
 namespace {
 
-// Of 64 bits in 5 bands, the 4 bits in which like pictures differ leave one band equal.
-constexpr int kBands = 5, kBandBits = 13;
-
-std::uint64_t band(std::uint64_t hash, int number) {
-  const std::uint64_t bits = hash >> (number * kBandBits) & ((1U << kBandBits) - 1);
-  return static_cast<std::uint64_t>(number) << 32 | bits;
-}
-
-std::string text_of(const TextRecord& record) {
-  std::string text = record.text;
-  for (const Message& message : record.messages) text += message.content + "\n";
+// What is compared of a record; tokens by their numbers.
+std::string compared_text(const TextRecord& record) {
+  std::string text = content_of(record);
   for (const std::int64_t id : record.tokens.ids) text += std::to_string(id) + " ";
   return text;
 }
@@ -34,25 +24,13 @@ std::string place(const TextRecord& record) { return join(record.file.string(), 
 
 }  // namespace
 
-PictureMark mark_of(const ImageRecord& record) { return {record.hash, record.mosaic}; }
-
 Overlap overlap_of(const std::vector<ImageRecord>& pictures,
                    const std::vector<PictureMark>& known) {
-  std::unordered_map<std::uint64_t, std::vector<const PictureMark*>> bands;
-  for (const PictureMark& mark : known) {
-    for (int i = 0; i < kBands; ++i) bands[band(mark.hash, i)].push_back(&mark);
-  }
+  PictureIndex index;
+  for (const PictureMark& mark : known) index.add(mark);
   Overlap overlap;
   for (const ImageRecord& picture : pictures) {
-    const PictureMark mark = mark_of(picture);
-    bool common = false;
-    for (int i = 0; i < kBands && !common; ++i) {
-      const auto found = bands.find(band(mark.hash, i));
-      common = found != bands.end() && std::ranges::any_of(found->second, [&](const auto* other) {
-                 return looks_alike(mark.hash, mark.mosaic, other->hash, other->mosaic);
-               });
-    }
-    add(overlap, common, picture.file.path.generic_string());
+    add(overlap, index.find(picture.mark).has_value(), picture.file.path.generic_string());
   }
   return overlap;
 }
@@ -60,10 +38,10 @@ Overlap overlap_of(const std::vector<ImageRecord>& pictures,
 Overlap overlap_of(const std::vector<const TextRecord*>& texts,
                    const std::vector<const TextRecord*>& known) {
   NearDuplicates index;
-  for (const TextRecord* record : texts) index.add(text_of(*record));
+  for (const TextRecord* record : texts) index.add(compared_text(*record));
   std::vector<bool> common(texts.size());
   for (const TextRecord* record : known) {
-    if (const auto match = index.find(text_of(*record))) common[match->index] = true;
+    if (const auto match = index.find(compared_text(*record))) common[match->index] = true;
   }
   Overlap overlap;
   for (std::size_t i = 0; i < texts.size(); ++i) add(overlap, common[i], place(*texts[i]));

@@ -12,14 +12,6 @@
 
 namespace lora {
 
-// How a picture is recognised although its bytes differ (looks_alike).
-struct PictureMark {
-  std::uint64_t hash = 0;  // difference_hash
-  Mosaic mosaic{};
-  bool operator==(const PictureMark&) const = default;
-};
-PictureMark mark_of(const ImageRecord& record);
-
 struct Overlap {
   std::size_t found = 0, of = 0;  // `found` of `of` samples stand in the other set, too
   std::string first;              // the first of them: a path, FILE:ROW

@@ -12,7 +12,7 @@ constexpr std::size_t kMeasured = 1000;
 constexpr std::size_t kTermWords = 4;  // a longer part of a caption is a sentence
 constexpr double kCommonTrigger = 0.95;
 
-std::vector<std::string> words_of(const std::string& text) {
+std::vector<std::string> words_between_blanks(const std::string& text) {
   std::vector<std::string> words = split(text, ' ');
   std::erase(words, "");
   return words;
@@ -30,7 +30,7 @@ std::vector<std::string> parts_of(const std::string& caption) {
 std::vector<std::string> terms_of(const std::string& caption) {
   std::vector<std::string> terms;
   for (const std::string& part : parts_of(caption)) {
-    const std::vector<std::string> words = words_of(part);
+    const std::vector<std::string> words = words_between_blanks(part);
     if (words.size() <= kTermWords) {
       terms.push_back(part);
     } else {
@@ -44,7 +44,7 @@ std::vector<std::string> terms_of(const std::string& caption) {
 bool is_list(const std::string& caption) {
   const std::vector<std::string> parts = parts_of(caption);
   std::size_t words = 0;
-  for (const std::string& part : parts) words += words_of(part).size();
+  for (const std::string& part : parts) words += words_between_blanks(part).size();
   return parts.size() >= 3 && words <= kTermWords * parts.size();
 }
 
@@ -90,7 +90,7 @@ DataStats picture_stats(const std::vector<ImageRecord>& records, const std::stri
   for (std::size_t i = 0; i < records.size(); ++i) {
     const std::string caption = lower_ascii(records[i].caption);
     terms.add(terms_of(caption));
-    stats.marks.push_back(mark_of(records[i]));
+    stats.marks.push_back(records[i].mark);
     if (i % step == 0) measure(stats, records[i]);
     if (is_list(caption)) stats.shares["tags"] += one;
     if (caption.find('_') != std::string::npos) stats.shares["underscores"] += one;

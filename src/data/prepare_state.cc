@@ -13,8 +13,8 @@ using Json = nlohmann::json;
 
 Json facts_json(const ImageFacts& facts) {
   Json json = {{"size", {facts.size.width, facts.size.height}},
-               {"hash", facts.hash},
-               {"mosaic", facts.mosaic},
+               {"hash", facts.mark.hash},
+               {"mosaic", facts.mark.mosaic},
                {"sharpness", facts.sharpness},
                {"notes", facts.notes}};
   if (facts.embedded) json["embedded"] = {facts.embedded->text, facts.embedded->source};
@@ -25,8 +25,8 @@ Json facts_json(const ImageFacts& facts) {
 ImageFacts facts_from(const Json& json) {
   ImageFacts facts;
   facts.size = {json.at("size").at(0), json.at("size").at(1)};
-  facts.hash = json.at("hash");
-  facts.mosaic = json.at("mosaic").get<Mosaic>();
+  facts.mark.hash = json.at("hash");
+  facts.mark.mosaic = json.at("mosaic").get<Mosaic>();
   facts.sharpness = json.at("sharpness");
   facts.notes = json.at("notes").get<std::vector<std::string>>();
   if (json.contains("embedded")) {

@@ -243,6 +243,12 @@ void add_record(const RawRecord& raw, const std::string& format, const ColumnNam
 
 }  // namespace
 
+std::string content_of(const TextRecord& record) {
+  std::string text = record.text;
+  for (const Message& message : record.messages) text += message.content + "\n";
+  return text;
+}
+
 TextDataset load_text_dataset(const Path& path, const std::string& format,
                               const ColumnNames& columns, std::vector<LeftOut>* left_out) {
   TextDataset out;

@@ -23,6 +23,9 @@ struct TextRecord {
   std::string sha256;    // of the content, independent of file and format
 };
 
+// The text of a record, or of its messages, a line each; "" for tokens.
+std::string content_of(const TextRecord& record);
+
 struct TextDataset {
   std::string format;  // a name of text_formats()
   std::vector<TextRecord> records;

@@ -23,7 +23,7 @@ std::size_t length_of(unsigned char lead) {
 
 // Words of two letters and more, without those that hold digits; characters of Chinese, Japanese
 // and Korean one by one. `text` is normalised, and so valid UTF-8.
-std::vector<std::string> words_of(const std::string& text) {
+std::vector<std::string> counted_words(const std::string& text) {
   std::vector<std::string> words;
   std::string word;
   bool digits = false;
@@ -50,12 +50,6 @@ std::vector<std::string> words_of(const std::string& text) {
   return words;
 }
 
-std::string content_of(const TextRecord& record) {
-  std::string text = record.text;
-  for (const Message& message : record.messages) text += message.content + "\n";
-  return text;
-}
-
 // What the template writes around messages that hold none.
 std::vector<std::string> markers_of(const PromptTemplate& prompt) {
   const Message turns[] = {{"user", "question"}, {"assistant", "answer"}};
@@ -74,7 +68,7 @@ void count_records(DataStats& stats, const std::vector<TextSet>& sets) {
   for (const TextRecord* record : records) {
     const std::string text = content_of(*record);
     for (const std::string& marker : find_markers(text)) ++markers[marker];
-    terms.add(words_of(normalised_text(text)));
+    terms.add(counted_words(normalised_text(text)));
   }
   stats.terms = terms.finish();
   for (const auto& [marker, count] : markers) {

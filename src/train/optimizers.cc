@@ -51,7 +51,7 @@ class FlatState {
     flat_ = at::zeros_like(like);
     for (std::size_t i = 0; i < pool.parameters().size(); ++i) {
       const Parameter& parameter = pool.parameters()[i];
-      const at::Tensor& saved = state_tensor(state, name_ + "." + parameter.name, where);
+      const at::Tensor saved = state_tensor(state, name_ + "." + parameter.name, where);
       if (saved.sizes() != parameter.value.sizes()) {
         fail(where, ": optimizer state of '", parameter.name, "' has another shape");
       }

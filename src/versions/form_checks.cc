@@ -196,7 +196,7 @@ Result size_is_as_before(const PreflightInput& in) {
   }
   for (const auto& [key, value] : before) {
     if (!now.contains(key) || now[key] == value) continue;
-    const auto text = [&](std::int64_t number) {
+    const auto text = [&key = key](std::int64_t number) {
       return key != "buckets" ? std::to_string(number) : number != 0 ? "true" : "false";
     };
     return warning(fmt::format("{0}: {1} was trained with {2}, this run with {3}; set {0}: {2}",

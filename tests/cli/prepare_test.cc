@@ -6,10 +6,10 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "io/csv.h"
 #include "io/image.h"
+#include "tests/cli/contents.h"
 #include "tests/cli/run.h"
 
 namespace lora::test {
@@ -28,30 +28,6 @@ Image noise(std::uint32_t seed) {
     value = static_cast<std::uint8_t>(seed >> 24);
   }
   return image;
-}
-
-using Contents = std::map<std::string, std::string>;  // relative name -> bytes
-
-Contents contents(const Path& folder) {
-  Contents all;
-  if (!fs::exists(folder)) return all;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_regular_file()) continue;
-    all[fs::relative(entry.path(), folder).generic_string()] = read_file(entry.path());
-  }
-  return all;
-}
-
-// Names of the files that are not the same in both.
-std::set<std::string> differing(const Contents& a, const Contents& b) {
-  std::set<std::string> differ;
-  for (const auto& [name, bytes] : a) {
-    if (!b.contains(name) || b.at(name) != bytes) differ.insert(name);
-  }
-  for (const auto& [name, bytes] : b) {
-    if (!a.contains(name)) differ.insert(name);
-  }
-  return differ;
 }
 
 std::map<std::string, fs::file_time_type> times(const Path& folder) {

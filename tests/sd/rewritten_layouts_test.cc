@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tiny models rewritten at test time into layouts that are met in the wild: shards, variants,
 // and SD 2.x as one file with open_clip's text encoder. The outputs must be the same numbers.
+#include <algorithm>
 #include <fstream>
 
 #include "models/sd_checkpoint.h"

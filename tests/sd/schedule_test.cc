@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "models/samplers.h"
 #include "tests/sd/sd_support.h"
 

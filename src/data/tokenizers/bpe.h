@@ -49,7 +49,6 @@ class MergeTable {
   }
   std::vector<Entry> entries_;
   int shift_ = 63;
-  std::size_t used_ = 0;
 };
 
 class Bpe : public TokenModel {

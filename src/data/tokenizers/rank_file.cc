@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rank files of tiktoken: a line holds the base64 of a token's bytes, a space and its rank, which
 // is also its id. Two neighbours merge where their joined bytes are a token; the lowest rank first.
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
