@@ -67,7 +67,7 @@ TEST(DataPrepare, EightSubjects) {
   }
   for (const std::string& name : first.outputs) {
     const Image image = read_image(out / name).image;
-    EXPECT_EQ(Size(image.width, image.height), (Size{512, 512})) << name;
+    EXPECT_EQ((Size{image.width, image.height}), (Size{512, 512})) << name;
   }
   const auto before = times(out);
   const PrepareReport second = prepare_images(options, out);

@@ -101,8 +101,8 @@ TEST(PrepareImages, FlattensOnTheChosenColourAndTurnsUpright) {
   // Upright, the sunset picture has its bright sky above and hair in the middle.
   const Image upright = training_image(record(scan, "06_"), options);
   const Image raw = read_image(options.folder / "06_exif_rot6.jpg").image;
-  EXPECT_EQ(Size(raw.width, raw.height), (Size{240, 300}));
-  EXPECT_EQ(Size(upright.width, upright.height), (Size{64, 64}));
+  EXPECT_EQ((Size{raw.width, raw.height}), (Size{240, 300}));
+  EXPECT_EQ((Size{upright.width, upright.height}), (Size{64, 64}));
   const Image grey = training_image(record(scan, "07_"), options);
   const auto tone = mean(grey, 0, 0, 1, 1);
   EXPECT_NEAR(tone[0], tone[1], 0.01);
@@ -122,7 +122,7 @@ TEST(PrepareImages, SecondRunChangesNothing) {
   EXPECT_EQ(table.rows.size(), 10U);
   for (const CsvRow& row : table.rows) {
     const Image image = read_image(out / row.cells[0]).image;
-    EXPECT_EQ(Size(image.width, image.height), (Size{64, 64}));
+    EXPECT_EQ((Size{image.width, image.height}), (Size{64, 64}));
   }
 }
 

@@ -78,7 +78,9 @@ TEST(Ops, AttentionKeepsDocumentsAndWindowApart) {
   const at::Tensor documents = at::tensor({0L, 1L, 1L, 1L, 2L, 2L, 2L}).unsqueeze(0);
   const at::Tensor packed = attention(q, k, v, 0.4, {.documents = documents});
   for (const auto& [begin, size] : {std::pair{1, 3}, {4, 3}}) {
-    const auto part = [&](const at::Tensor& t) { return t.narrow(1, begin, size); };
+    const auto part = [&begin = begin, &size = size](const at::Tensor& t) {
+      return t.narrow(1, begin, size);
+    };
     EXPECT_LT(distance(part(packed), attention(part(q), part(k), part(v), 0.4, {})), 1e-6);
   }
   // With a window of 1 a token sees only itself.

@@ -47,7 +47,8 @@ TEST_F(CliPrepareText, AKilledUpdateLeavesOldFilesOrNewOnes) {
   prepare("new");
   const Contents before = in("old"), after = in("new");
   ASSERT_THAT(differing(before, after), testing::Contains("train.jsonl"));
-  for (const std::string& sign : {".prepare.json", "prepare_report.tsv", "train.jsonl"}) {
+  const std::vector<std::string> signs = {".prepare.json", "prepare_report.tsv", "train.jsonl"};
+  for (const std::string& sign : signs) {
     for (const bool fresh : {true, false}) {
       const std::string out = "killed_" + sign + (fresh ? "_fresh" : "_update");
       if (!fresh) std::filesystem::copy(place_ / "old", place_ / out);

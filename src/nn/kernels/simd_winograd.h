@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// The transforms of Winograd's F(2x2, 3x3) (winograd.h). Pictures are in channels_last memory; a
+// tile is 2 x 2 results of a 3 x 3 convolution with padding 1, which see 4 x 4 inputs. No libtorch
+// here.
+#pragma once
+
+#include "nn/kernels/simd.h"
+
+namespace lora::simd {
+
+struct WinogradPicture {
+  Element element;
+  std::size_t height, width, channels;
+};
+
+// B^T d B of a row of tiles: to [(width + 1) / 2][16][channels], in the picture's element.
+void winograd_tiles(const WinogradPicture& picture, const void* x, std::size_t tile_row, void* to);
+
+// A^T m A + bias (nullptr: none) of a row of tiles into the picture y: from
+// [(width + 1) / 2][16][channels].
+void winograd_results(const WinogradPicture& picture, const float* from, const float* bias,
+                      std::size_t tile_row, void* y);
+
+}  // namespace lora::simd

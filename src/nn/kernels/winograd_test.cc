@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Winograd's convolution against the direct sum in float32, forward and the input's gradient.
+#include "nn/kernels/winograd.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "nn/layer.h"
+
+namespace lora {
+namespace {
+
+double relative(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor x = a.detach().to(at::kDouble), y = b.detach().to(at::kDouble);
+  return ((x - y).norm() / y.norm()).item<double>();
+}
+
+struct Case {
+  std::int64_t batch, in, out, height, width;
+};
+
+// In bfloat16 with the kernels; in float32 as ATen computes it, where `exact`.
+std::pair<at::Tensor, at::Tensor> result(const Layer& layer, const at::Tensor& x, bool exact) {
+  const at::ScalarType type = exact ? at::kFloat : at::kBFloat16;
+  const at::Tensor leaf = x.to(type).detach().clone().requires_grad_(true);
+  Layer own{.weight = layer.weight.to(type), .bias = layer.bias.to(type), .is_conv = true};
+  own.padding = 1;
+  const at::Tensor y = exact ? at::conv2d(leaf, own.weight, own.bias, 1, 1) : own.forward(leaf);
+  at::manual_seed(3);
+  y.backward(at::randn(y.sizes()).to(at::kBFloat16).to(type));
+  return {y, leaf.grad()};
+}
+
+TEST(Kernels, WinogradConvolution) {
+  at::manual_seed(21);
+  // Odd sizes leave half tiles; the last is cut into parts that fit the cache.
+  for (const Case& c : {Case{2, 32, 48, 11, 14}, Case{1, 16, 32, 17, 15}, Case{1, 320, 320, 16, 16},
+                        Case{1, 64, 64, 100, 160}}) {
+    Layer layer{.weight = at::randn({c.out, c.in, 3, 3}).to(at::kBFloat16),
+                .bias = at::randn({c.out}).to(at::kBFloat16)};
+    const at::Tensor x = at::randn({c.batch, c.in, c.height, c.width}).to(at::kBFloat16);
+    const kernels::ConvShape shape{
+        .weight = layer.weight.sizes().vec(), .type = at::kBFloat16, .padding = 1};
+    ASSERT_TRUE(kernels::Winograd::suits(shape, x));
+    const auto [y, dx] = result(layer, x, false);
+    const auto [exact_y, exact_dx] = result(layer, x, true);
+    std::printf("winograd: %s %.2e %.2e\n", c10::str(x.sizes()).c_str(), relative(y, exact_y),
+                relative(dx, exact_dx));
+    EXPECT_LT(relative(y, exact_y), 5e-3);
+    EXPECT_LT(relative(dx, exact_dx), 5e-3);
+  }
+}
+
+TEST(Kernels, WinogradSuitsLargePicturesOnly) {
+  const auto suits = [](kernels::ConvShape shape, at::IntArrayRef sizes) {
+    return kernels::Winograd::suits(shape, at::empty(sizes, at::kBFloat16));
+  };
+  const kernels::ConvShape plain{.weight = {32, 32, 3, 3}, .type = at::kBFloat16, .padding = 1};
+  EXPECT_TRUE(suits(plain, {1, 32, 16, 16}));
+  EXPECT_FALSE(suits(plain, {1, 32, 8, 8}));
+  EXPECT_TRUE(suits(plain, {4, 32, 8, 8}));
+  kernels::ConvShape other = plain;
+  other.type = at::kFloat;
+  EXPECT_FALSE(suits(other, {1, 32, 16, 16})) << "float32 is summed directly";
+  other = plain;
+  other.stride = 2;
+  EXPECT_FALSE(suits(other, {1, 32, 16, 16}));
+  other = plain;
+  other.weight = {32, 32, 1, 1};
+  other.padding = 0;
+  EXPECT_FALSE(suits(other, {1, 32, 16, 16}));
+}
+
+}  // namespace
+}  // namespace lora
