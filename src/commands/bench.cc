@@ -78,7 +78,7 @@ void add_adapter(Layer& layer, double alpha) {
   std::vector<std::int64_t> a = layer.weight.sizes().vec(), b = a;
   a[0] = b[1] = kBenchRank;
   std::fill(b.begin() + 2, b.end(), 1);
-  const double fan_in = static_cast<double>(layer.weight.numel() / layer.weight.size(0));
+  const double fan_in = static_cast<double>(layer.weight[0].numel());
   const double bound = 1 / std::sqrt(fan_in);
   layer.adapter =
       std::make_shared<Adapter>(Adapter{.a = at::empty(a).uniform_(-bound, bound),

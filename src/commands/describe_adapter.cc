@@ -43,7 +43,7 @@ std::string component_of(const AdapterFile& adapter, const std::string& path) {
 // "to_out" for "...attn1.to_out.0": the last part that is a word.
 std::string target_of(std::string path) {
   while (true) {
-    const std::string last = path.substr(path.rfind('.') + 1);
+    std::string last = path.substr(path.rfind('.') + 1);
     if (last.find_first_not_of("0123456789") != std::string::npos) return last;
     path.resize(path.rfind('.'));
   }

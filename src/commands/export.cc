@@ -34,7 +34,7 @@ void refuse_existing(const Path& path) {
 Path file_in(const ExportArguments& a, const std::string& name) {
   const Path output = a.output;
   const bool folder = a.output.ends_with('/') || fs::is_directory(output);
-  const Path path = folder ? output / name : output;
+  Path path = folder ? output / name : output;
   refuse_existing(path);
   return path;
 }

@@ -119,7 +119,8 @@ int run_generate(const Arguments& arguments) {
   parse_arguments(app, "generate", arguments);
   if (a.session.base.empty()) fail_usage("lora generate: --base is missing; name the base model");
   if (a.prompts.empty()) fail_usage("lora generate: --prompt is missing; write what to answer");
-  return generate_text(std::move(a), name_versions(a.versions, a.root));
+  const std::vector<NamedVersion> versions = name_versions(a.versions, a.root);
+  return generate_text(std::move(a), versions);
 }
 
 }  // namespace lora

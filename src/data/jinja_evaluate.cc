@@ -241,7 +241,7 @@ Value TestUse::eval(Frame& frame) const {
 }
 
 Value Unary::eval(Frame& frame) const {
-  const Value value = operand->eval(frame);
+  Value value = operand->eval(frame);
   if (op == "not") return !value.truthy();
   frame.progress->line = line;
   if (value.undefined()) fail("'", value.missing().name, "' is undefined");

@@ -142,8 +142,8 @@ Value mapped(const Value& v, const Arguments& a) {
   if (!attribute.undefined()) {
     const Value missing = a.get(99, "default");
     for (const Value& item : elements_of(v)) {
-      Value found = along_path(item, attribute);
-      out.push_back(found.undefined() && !missing.undefined() ? missing : std::move(found));
+      const Value found = along_path(item, attribute);
+      out.push_back(found.undefined() && !missing.undefined() ? missing : found);
     }
     return out;
   }

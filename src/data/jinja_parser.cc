@@ -175,8 +175,8 @@ class StatementParser {
     Expr call = in_.expression();
     auto* as_call = dynamic_cast<Call*>(call.get());
     if (as_call == nullptr) in_.complain_at(line, "'call' needs a call such as name(...)");
-    call.release();  // node->call owns it now
     node->call.reset(as_call);
+    static_cast<void>(call.release());  // node->call owns it now
     end_tag();
     node->caller->body = std::make_shared<Block>(outside_loops({"endcall"}));
     close("endcall");

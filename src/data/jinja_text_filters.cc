@@ -113,7 +113,7 @@ Value escaped(const Value& v, const Arguments&) {
 Value as_int(const Value& v, const Arguments& a) {
   if (v.real()) return static_cast<std::int64_t>(v.decimal());
   if (v.number()) return v.whole();
-  const Value otherwise = a.get(0, "default", 0);
+  Value otherwise = a.get(0, "default", 0);
   if (!v.string()) return otherwise;
   const std::string text = strip(v.text(), "", true, true);
   char* end = nullptr;
@@ -124,7 +124,7 @@ Value as_int(const Value& v, const Arguments& a) {
 
 Value as_float(const Value& v, const Arguments& a) {
   if (v.number()) return v.decimal();
-  const Value otherwise = a.get(0, "default", 0.0);
+  Value otherwise = a.get(0, "default", 0.0);
   if (!v.string()) return otherwise;
   const std::string text = strip(v.text(), "", true, true);
   char* end = nullptr;

@@ -75,7 +75,7 @@ class JsonWriter {
   void next_line(int depth) {
     if (indent_ < 0) return;
     out += '\n';
-    out.append(static_cast<std::size_t>(indent_ * depth), ' ');
+    out.append(static_cast<std::size_t>(indent_) * static_cast<std::size_t>(depth), ' ');
   }
 
   void write_list(const List& items, int depth) {
@@ -275,7 +275,7 @@ List elements_of(const Value& value) {
   return out;
 }
 
-Value make_dict(std::vector<std::pair<Value, Value>> items) {
+Value make_dict(std::vector<std::pair<Value, Value>>&& items) {
   auto dict = std::make_shared<Dict>();
   for (auto& [key, value] : items) dict->set(std::move(key), std::move(value));
   return dict;

@@ -107,7 +107,7 @@ std::int64_t length_of(const Value& value);
 // What a for loop goes through: elements, keys, or code points.
 List elements_of(const Value& value);
 
-Value make_dict(std::vector<std::pair<Value, Value>> items = {});
+Value make_dict(std::vector<std::pair<Value, Value>>&& items = {});
 Value from_json(const nlohmann::ordered_json& json);
 // json.dumps(ensure_ascii=False), as transformers gives to templates; indent < 0 = one line.
 std::string to_json(const Value& value, int indent = -1);

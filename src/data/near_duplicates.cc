@@ -88,7 +88,8 @@ struct Family {
 std::size_t rows_for(double threshold, std::size_t hashes) {
   for (const std::size_t rows : {8U, 4U, 2U}) {
     const double shared = std::pow(threshold, static_cast<double>(rows));
-    if (std::pow(1 - shared, static_cast<double>(hashes / rows)) < kMissed) return rows;
+    const std::size_t bands = hashes / rows;
+    if (std::pow(1 - shared, static_cast<double>(bands)) < kMissed) return rows;
   }
   return 1;
 }

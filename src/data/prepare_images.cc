@@ -87,7 +87,7 @@ std::string report_tsv(const ImageScan& scan) {
   std::string text = "file\tverdict\twidth\theight\tcaption_source\tnotes\n";
   for (const ImageRecord& record : scan.records) {
     std::string notes = join_words(record.notes, "; ");
-    if (!record.problem.empty()) notes = record.problem + (notes.empty() ? "" : "; " + notes);
+    if (!record.problem.empty()) notes.insert(0, record.problem + (notes.empty() ? "" : "; "));
     text += join(record.file.relative, '\t', picture_verdict_name(record.verdict), '\t',
                  record.size.width, '\t', record.size.height, '\t', record.found.source, '\t',
                  notes, '\n');

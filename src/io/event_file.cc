@@ -92,7 +92,7 @@ Path new_file(const Path& folder) {
                        std::chrono::system_clock::now().time_since_epoch())
                        .count();
   for (int n = 0;; ++n) {
-    const Path path = folder / join("events.out.tfevents.", now, ".", host, ".", getpid(), ".", n);
+    Path path = folder / join("events.out.tfevents.", now, ".", host, ".", getpid(), ".", n);
     if (!std::filesystem::exists(path)) return path;
   }
 }

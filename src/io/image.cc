@@ -14,7 +14,6 @@ namespace lora {
 namespace {
 
 using vips::VImage;
-using vips::VOption;
 
 void start_vips() {
   static std::once_flag once;

@@ -37,11 +37,11 @@ Path find_weights(const Path& folder, const std::string& stem) {
   }
   for (const char* variant : {".fp16", ".bf16", ".fp32"}) {
     for (const char* end : {".safetensors", ".safetensors.index.json"}) {
-      const Path plain = folder / (stem + variant + end);
+      Path plain = folder / (stem + variant + end);
       if (std::filesystem::exists(plain)) return plain;
     }
     // diffusers writes an index of a variant as stem.safetensors.index.fp16.json
-    const Path index = folder / join(stem, ".safetensors.index", variant, ".json");
+    Path index = folder / join(stem, ".safetensors.index", variant, ".json");
     if (std::filesystem::exists(index)) return index;
   }
   if (std::filesystem::exists(folder / "pytorch_model.bin") ||

@@ -31,7 +31,7 @@ at::Tensor next_scores(const NextLogits& next, const std::vector<Beam>& beams,
 }
 
 // The best 2 x beams continuations over all running beams, best first.
-std::vector<Beam> continuations(const std::vector<Beam>& running, at::Tensor scores,
+std::vector<Beam> continuations(const std::vector<Beam>& running, const at::Tensor& scores,
                                 std::int64_t keep) {
   const std::int64_t vocabulary = scores.size(1);
   std::vector<float> sums;

@@ -43,7 +43,8 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   const auto split = [&](const at::Tensor& x) {
     return x.view({x.size(0), x.size(1), heads, -1}).transpose(1, 2);
   };
-  const double scale = 1 / std::sqrt(static_cast<double>(q.size(2) / heads));
+  const std::int64_t width = q.size(2) / heads;
+  const double scale = 1 / std::sqrt(static_cast<double>(width));
   at::Tensor scores = at::matmul(split(q), split(k).transpose(2, 3)) * scale;
   if (causal) {
     const at::Tensor later = at::ones({q.size(1), k.size(1)}, at::kBool).triu(1);

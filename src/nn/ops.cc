@@ -2,6 +2,8 @@
 // Chooses between the fused kernels and plain ATen.
 #include "nn/ops.h"
 
+#include <ATen/ATen.h>
+
 #include <iterator>
 #include <vector>
 

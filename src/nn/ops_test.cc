@@ -110,6 +110,17 @@ TEST(Ops, NormAndRotationKeepTheirDtype) {
   EXPECT_EQ(distance(turned.narrow(3, 0, 4), -x.narrow(3, 4, 4)), 0);
 }
 
+TEST(Ops, PlainGroupNormInBfloat16) {
+  at::manual_seed(6);
+  const at::Tensor x = at::randn({1, 64, 32, 32}) + 1;
+  const GroupNormWeights norm{at::randn({64}), at::randn({64}), 8, 1e-5};
+  const at::Tensor expected = plain::group_norm(x, norm, true, {});
+  const at::Tensor found = plain::group_norm(
+      x.to(at::kBFloat16).contiguous(at::MemoryFormat::ChannelsLast), norm, true, {});
+  EXPECT_EQ(found.scalar_type(), at::kBFloat16);
+  EXPECT_LT(distance(found, expected), 0.06);  // of values up to 9
+}
+
 TEST(Ops, ActivationNames) {
   EXPECT_EQ(activation_from_name("gelu_new", "x"), Activation::gelu_tanh);
   try {

@@ -27,7 +27,7 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 
 // A token with a character that stands for no byte (an added token) counts with its own bytes.
 Decoder make_byte_level(const json&, const std::string&) {
-  return [](Tokens tokens) {
+  return [](const Tokens& tokens) {
     std::string all, bytes;
     for (const std::string& token : tokens)
       all += from_byte_characters(token, bytes) ? bytes : token;
@@ -72,7 +72,7 @@ Decoder make_byte_fallback(const json&, const std::string&) {
 }
 
 Decoder make_fuse(const json&, const std::string&) {
-  return [](Tokens tokens) { return Tokens{joined(tokens)}; };
+  return [](const Tokens& tokens) { return Tokens{joined(tokens)}; };
 }
 
 Decoder make_replace(const json& section, const std::string& where) {

@@ -14,36 +14,36 @@ namespace {
 
 template <unicode::Form form>
 Normalizer make_form(const json&, const std::string&) {
-  return [](std::string text) { return unicode::normalized(std::move(text), form); };
+  return [](const std::string& text) { return unicode::normalized(text, form); };
 }
 
 Normalizer make_lower(const json&, const std::string&) {
-  return [](std::string text) { return unicode::lower(text); };
+  return [](const std::string& text) { return unicode::lower(text); };
 }
 
 Normalizer make_strip_accents(const json&, const std::string&) {
-  return [](std::string text) { return unicode::without_marks(text); };
+  return [](const std::string& text) { return unicode::without_marks(text); };
 }
 
 Normalizer make_byte_level(const json&, const std::string&) {
-  return [](std::string text) { return to_byte_characters(text); };
+  return [](const std::string& text) { return to_byte_characters(text); };
 }
 
 Normalizer make_prepend(const json& section, const std::string& where) {
-  return [prefix = text_field(section, "prepend", where)](std::string text) {
+  return [prefix = text_field(section, "prepend", where)](const std::string& text) {
     return text.empty() ? text : prefix + text;
   };
 }
 
 Normalizer make_replace(const json& section, const std::string& where) {
   return [pattern = pattern_field(section, where), content = text_field(section, "content", where)](
-             std::string text) { return pattern.replaced(text, content); };
+             const std::string& text) { return pattern.replaced(text, content); };
 }
 
 Normalizer make_strip(const json& section, const std::string& where) {
   const bool left = flag_field(section, "strip_left", where, true);
   const bool right = flag_field(section, "strip_right", where, true);
-  return [left, right](std::string text) {
+  return [left, right](const std::string& text) {
     std::size_t start = 0, end = text.size();
     for (std::size_t at = 0; left && at < end && unicode::is_white(unicode::next(text, at));) {
       start = at;

@@ -52,7 +52,7 @@ void Pipeline::take_special_texts(const Path& folder) {
   const json map = read_object_if_there(map_path);
   const auto text = [&](const char* name, const std::string& otherwise) {
     for (const auto& [object, path] : {std::tie(config, config_path), std::tie(map, map_path)}) {
-      const std::string found = special_text(object, name, path);
+      std::string found = special_text(object, name, path);
       if (!found.empty()) return found;
     }
     return otherwise;

@@ -179,7 +179,7 @@ std::optional<std::string> unet_path(const Parts& parts) {
 }
 
 std::string sgm_inner(const Parts& parts, std::size_t from) {
-  const std::string rest = tail(parts, from);
+  std::string rest = tail(parts, from);
   for (const Inner& row : kResnet) {
     if (row.diffusers == rest) return std::string(row.sgm);
   }

@@ -74,7 +74,7 @@ PeftPattern pattern(const Json& json, const std::string& name, const std::string
   if (value == nullptr) return result;
   if (!value->is_object()) fail_field(where, name, *value, "an object of numbers");
   for (const auto& [key, entry] : value->items()) {
-    if (!entry.is_number()) fail_field(where, name + "." + key, entry, "a number");
+    if (!entry.is_number()) fail_field(where, join(name, ".", key), entry, "a number");
     result.emplace_back(key, entry.get<double>());
   }
   return result;
