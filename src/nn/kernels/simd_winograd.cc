@@ -34,19 +34,19 @@ HWY_INLINE void gather(V a, V b, V c, V d, V& first, V& second) {
 
 template <class D, class T>
 HWY_INLINE void spread_tile(D d, const std::array<const T*, 16>& from, std::size_t channel,
-                            std::size_t channels, T* to) {
+                            std::size_t step, T* to) {
   hn::Vec<D> m[4][4];
   for (std::size_t i = 0; i < 16; ++i) m[i / 4][i % 4] = load(d, from[i] + channel);
   for (auto& row : m) spread(row[0], row[1], row[2], row[3]);
   for (std::size_t j = 0; j < 4; ++j) spread(m[0][j], m[1][j], m[2][j], m[3][j]);
-  for (std::size_t i = 0; i < 16; ++i) store(d, m[i / 4][i % 4], to + i * channels + channel);
+  for (std::size_t i = 0; i < 16; ++i) store(d, m[i / 4][i % 4], to + i * step + channel);
 }
 
 template <class T>
-void tiles(const WinogradPicture& p, const T* x, std::size_t tile_row, T* to) {
+void tiles(const WinogradPicture& p, const T* x, std::size_t tile_row, T* to, std::size_t step) {
   static thread_local std::vector<T> zeros;
   if (zeros.size() < p.channels) zeros.assign(p.channels, T{});
-  for (std::size_t column = 0; column < p.width; column += 2, to += 16 * p.channels) {
+  for (std::size_t column = 0; column < p.width; column += 2, to += p.channels) {
     std::array<const T*, 16> from;
     for (std::size_t i = 0; i < 16; ++i) {
       // Unsigned: what is left of or above the picture wraps round to beyond it.
@@ -55,23 +55,23 @@ void tiles(const WinogradPicture& p, const T* x, std::size_t tile_row, T* to) {
       from[i] = inside ? x + (row * p.width + place) * p.channels : zeros.data();
     }
     for_each(p.channels,
-             [&](auto d, std::size_t c) HWY_ATTR { spread_tile(d, from, c, p.channels, to); });
+             [&](auto d, std::size_t c) HWY_ATTR { spread_tile(d, from, c, step, to); });
   }
 }
 
 template <class T>
-void results(const WinogradPicture& p, const float* from, const float* bias, std::size_t tile_row,
-             T* y) {
+void results(const WinogradPicture& p, const float* from, std::size_t step, const float* bias,
+             std::size_t tile_row, T* y) {
   const bool two_rows = 2 * tile_row + 1 < p.height;
   T* top = y + 2 * tile_row * p.width * p.channels;
   T* bottom = top + p.width * p.channels;
-  for (std::size_t column = 0; column < p.width; column += 2, from += 16 * p.channels) {
+  for (std::size_t column = 0; column < p.width; column += 2, from += p.channels) {
     const bool two_columns = column + 1 < p.width;
     for_each(p.channels, [&](auto d, std::size_t c) HWY_ATTR {
       hn::Vec<decltype(d)> half[2][4];
       for (std::size_t j = 0; j < 4; ++j) {
         const auto product = [&](std::size_t i)
-                                 HWY_ATTR { return load(d, from + (i * 4 + j) * p.channels + c); };
+                                 HWY_ATTR { return load(d, from + (i * 4 + j) * step + c); };
         gather(product(0), product(1), product(2), product(3), half[0][j], half[1][j]);
       }
       const auto offset = bias == nullptr ? hn::Zero(d) : load(d, bias + c);
@@ -87,20 +87,21 @@ void results(const WinogradPicture& p, const float* from, const float* bias, std
   }
 }
 
-void tiles_any(const WinogradPicture& p, const void* x, std::size_t tile_row, void* to) {
+void tiles_any(const WinogradPicture& p, const void* x, std::size_t tile_row, void* to,
+               std::size_t step) {
   if (p.element == Element::f32) {
-    tiles(p, static_cast<const float*>(x), tile_row, static_cast<float*>(to));
+    tiles(p, static_cast<const float*>(x), tile_row, static_cast<float*>(to), step);
   } else {
-    tiles(p, static_cast<const Bf16*>(x), tile_row, static_cast<Bf16*>(to));
+    tiles(p, static_cast<const Bf16*>(x), tile_row, static_cast<Bf16*>(to), step);
   }
 }
 
-void results_any(const WinogradPicture& p, const float* from, const float* bias,
+void results_any(const WinogradPicture& p, const float* from, std::size_t step, const float* bias,
                  std::size_t tile_row, void* y) {
   if (p.element == Element::f32) {
-    results(p, from, bias, tile_row, static_cast<float*>(y));
+    results(p, from, step, bias, tile_row, static_cast<float*>(y));
   } else {
-    results(p, from, bias, tile_row, static_cast<Bf16*>(y));
+    results(p, from, step, bias, tile_row, static_cast<Bf16*>(y));
   }
 }
 
@@ -113,13 +114,14 @@ namespace lora::simd {
 HWY_EXPORT(tiles_any);
 HWY_EXPORT(results_any);
 
-void winograd_tiles(const WinogradPicture& picture, const void* x, std::size_t tile_row, void* to) {
-  HWY_DYNAMIC_DISPATCH(tiles_any)(picture, x, tile_row, to);
+void winograd_tiles(const WinogradPicture& picture, const void* x, std::size_t tile_row, void* to,
+                    std::size_t step) {
+  HWY_DYNAMIC_DISPATCH(tiles_any)(picture, x, tile_row, to, step);
 }
 
-void winograd_results(const WinogradPicture& picture, const float* from, const float* bias,
-                      std::size_t tile_row, void* y) {
-  HWY_DYNAMIC_DISPATCH(results_any)(picture, from, bias, tile_row, y);
+void winograd_results(const WinogradPicture& picture, const float* from, std::size_t step,
+                      const float* bias, std::size_t tile_row, void* y) {
+  HWY_DYNAMIC_DISPATCH(results_any)(picture, from, step, bias, tile_row, y);
 }
 
 }  // namespace lora::simd

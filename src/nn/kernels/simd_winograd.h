@@ -13,12 +13,14 @@ struct WinogradPicture {
   std::size_t height, width, channels;
 };
 
-// B^T d B of a row of tiles: to [(width + 1) / 2][16][channels], in the picture's element.
-void winograd_tiles(const WinogradPicture& picture, const void* x, std::size_t tile_row, void* to);
+// B^T d B of a row of tiles: to [16][(width + 1) / 2][channels], in the picture's element; `step`
+// elements from one of the 16 positions to the next.
+void winograd_tiles(const WinogradPicture& picture, const void* x, std::size_t tile_row, void* to,
+                    std::size_t step);
 
 // A^T m A + bias (nullptr: none) of a row of tiles into the picture y: from
-// [(width + 1) / 2][16][channels].
-void winograd_results(const WinogradPicture& picture, const float* from, const float* bias,
-                      std::size_t tile_row, void* y);
+// [16][(width + 1) / 2][channels], `step` elements from position to position.
+void winograd_results(const WinogradPicture& picture, const float* from, std::size_t step,
+                      const float* bias, std::size_t tile_row, void* y);
 
 }  // namespace lora::simd

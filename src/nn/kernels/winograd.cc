@@ -2,11 +2,12 @@
 #include "nn/kernels/winograd.h"
 
 #include <ATen/ATen.h>
-#include <omp.h>
 
 #include <algorithm>
 
+#include "nn/kernels/product.h"
 #include "nn/kernels/rows.h"
+#include "nn/kernels/simd_tile.h"
 #include "nn/kernels/simd_winograd.h"
 
 namespace lora::kernels {
@@ -55,75 +56,74 @@ at::Tensor transformed(const at::Tensor& weight) {
     const at::Tensor part = weight.narrow(0, begin, count).to(at::kFloat).reshape({-1, 9});
     to.narrow(1, begin, count).copy_(at::matmul(both, part.t()).view({kPositions, count, ins}));
   }
-  return to.view({kPositions, outs, ins, 1, 1});
+  return to;
+}
+
+// Position of the kernel turned round: G of a reversed kernel exchanges the first and last rows.
+std::int64_t turned_position(std::int64_t position) {
+  constexpr std::int64_t kTurned[4] = {3, 1, 2, 0};
+  return kTurned[position / 4] * 4 + kTurned[position % 4];
 }
 
 }  // namespace
 
-bool Winograd::suits(const ConvShape& shape, const at::Tensor& picture) {
+Winograd::Winograd(const at::Tensor& weight, const at::Tensor& bias)
+    : weight_(weight), bias_(bias.defined() ? bias.to(at::kFloat).contiguous() : at::Tensor()) {}
+
+bool Winograd::suits(const at::Tensor& weight, const at::Tensor& picture) {
   const Tiles tiles(picture);
-  const std::vector<std::int64_t>& weight = shape.weight;
-  return shape.type == at::kBFloat16 && weight[2] == 3 && weight[3] == 3 && shape.stride == 1 &&
-         shape.padding == 1 && weight[0] % 16 == 0 && weight[1] % 16 == 0 &&
+  return simd::has_bf16_pairs() && weight.scalar_type() == at::kBFloat16 && weight.size(2) == 3 &&
+         weight.size(3) == 3 && weight.size(0) % 16 == 0 && weight.size(1) % 16 == 0 &&
          tiles.rows * tiles.columns >= kLeastTiles;
 }
 
-Winograd::Winograd(const ConvShape& shape)
-    : bias_(shape.bias.defined() ? shape.bias.to(at::kFloat).contiguous() : at::Tensor()) {
-  products_.weight = {kPositions, shape.weight[0], shape.weight[1], 1, 1};
-  products_.type = shape.type;
-  products_.out_type = at::kFloat;
+void Winograd::forward(const at::Tensor& x, const at::Tensor& y) { run(x, y, false); }
+
+void Winograd::backward(const at::Tensor& dy, const at::Tensor& dx) { run(dy, dx, true); }
+
+// Products of the first `tiles` tiles at one position of theirs.
+void Winograd::multiply_position(const at::Tensor& before, const at::Tensor& after,
+                                 std::int64_t tiles, std::int64_t position, bool turned) const {
+  const at::Tensor plain = transformed_.select(0, turned ? turned_position(position) : position);
+  const Matrix weight = turned ? matrix(plain) : matrix(plain).transposed();
+  multiply(matrix(before[position]).row_range(0, tiles), weight,
+           matrix(after[position]).row_range(0, tiles));
 }
 
-const ConvPlan* Winograd::plan_of(std::int64_t tile_rows, std::int64_t tile_columns) {
-  const auto [at, fresh] =
-      plans_.try_emplace({tile_rows, tile_columns, std::int64_t{omp_get_max_threads()}});
-  if (fresh) {
-    try {
-      const std::int64_t outs = products_.weight[1], ins = products_.weight[2];
-      at->second = forward_plan(products_, {1, kPositions * ins, tile_rows, tile_columns},
-                                {1, kPositions * outs, tile_rows, tile_columns});
-    } catch (const dnnl::error&) {
-      at->second.reset();
-    }
-  }
-  return at->second ? &*at->second : nullptr;
-}
-
-bool Winograd::run(const at::Tensor& in, const at::Tensor& out,
-                   const std::function<at::Tensor()>& plain) {
+void Winograd::run(const at::Tensor& in, const at::Tensor& out, bool turned) {
+  if (!transformed_.defined()) transformed_ = transformed(weight_);
   const Tiles tiles(in);
   const std::int64_t ins = in.size(1), outs = out.size(1);
   const std::int64_t row_bytes = kPositions * tiles.columns * (2 * ins + 4 * outs);
   const std::int64_t parts = (tiles.rows * row_bytes + kRoomBytes - 1) / kRoomBytes;
   const std::int64_t step = (tiles.rows + parts - 1) / parts;
-  const at::Tensor before = at::empty({step, tiles.columns, kPositions * ins}, in.options(),
-                                      at::MemoryFormat::Contiguous);
-  const at::Tensor after = at::empty({step, tiles.columns, kPositions * outs}, at::kFloat);
+  const at::Tensor before = at::empty({kPositions, step * tiles.columns, ins}, at::kBFloat16);
+  const at::Tensor after = at::empty({kPositions, step * tiles.columns, outs}, at::kFloat);
   const simd::WinogradPicture from = picture_of(in), to = picture_of(out);
+  const float* bias = bias_.defined() && !turned ? bias_.data_ptr<float>() : nullptr;
   for (std::int64_t first = 0; first < tiles.rows; first += step) {
     const std::int64_t rows = std::min(step, tiles.rows - first);
-    const ConvPlan* plan = plan_of(rows, tiles.columns);
-    if (plan == nullptr) return false;
-    const at::Tensor weight =
-        packed_.in(plan->weight, products_, [&] { return transformed(plain()); });
     at::parallel_for(0, rows, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         simd::winograd_tiles(from, picture_at(in, tiles, first + i),
                              row_in_picture(tiles, first + i),
-                             at_element(before, i * before.stride(0)));
+                             at_element(before, i * tiles.columns * ins),
+                             static_cast<std::size_t>(before.stride(0)));
       }
     });
-    run_conv(*plan, products_, before, weight, after);
+    at::parallel_for(0, kPositions, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        multiply_position(before, after, rows * tiles.columns, i, turned);
+      }
+    });
     at::parallel_for(0, rows, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        simd::winograd_results(to, after.data_ptr<float>() + i * after.stride(0),
-                               bias_.defined() ? bias_.data_ptr<float>() : nullptr,
+        simd::winograd_results(to, after.data_ptr<float>() + i * tiles.columns * outs,
+                               static_cast<std::size_t>(after.stride(0)), bias,
                                row_in_picture(tiles, first + i), picture_at(out, tiles, first + i));
       }
     });
   }
-  return true;
 }
 
 }  // namespace lora::kernels

@@ -9,34 +9,30 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
-#include <functional>
-#include <map>
-#include <optional>
-
-#include "nn/kernels/conv_plan.h"
-
 namespace lora::kernels {
 
 class Winograd {
  public:
-  // Whether it pays: enough tiles that the transformed weight, 16/9 of the plain one, is read for
-  // many of them.
-  static bool suits(const ConvShape& shape, const at::Tensor& picture);
+  // weight [out, in, 3, 3] bfloat16, any strides; bias [out] or undefined. Transformed at the first
+  // use: one copy, 16/9 of the weight, serves both directions.
+  Winograd(const at::Tensor& weight, const at::Tensor& bias);
 
-  explicit Winograd(const ConvShape& shape);
+  // Whether it pays: a processor with products of bfloat16 (AVX512-BF16), and enough tiles for each
+  // time that the weight is read.
+  static bool suits(const at::Tensor& weight, const at::Tensor& picture);
 
-  // in [B, in, H, W] -> out [B, out, H, W], both channels_last and bfloat16. False where oneDNN has
-  // no such product on this processor. `plain`: the weight of `shape`, any strides; asked for once.
-  bool run(const at::Tensor& in, const at::Tensor& out, const std::function<at::Tensor()>& plain);
+  // x [B, in, H, W] -> y [B, out, H, W], both channels_last and bfloat16.
+  void forward(const at::Tensor& x, const at::Tensor& y);
+  // Gradient of the input: dy [B, out, H, W] -> dx [B, in, H, W].
+  void backward(const at::Tensor& dy, const at::Tensor& dx);
 
  private:
-  const ConvPlan* plan_of(std::int64_t tile_rows, std::int64_t tile_columns);
+  void run(const at::Tensor& from, const at::Tensor& to, bool turned);
+  void multiply_position(const at::Tensor& before, const at::Tensor& after, std::int64_t tiles,
+                         std::int64_t position, bool turned) const;
 
-  at::Tensor bias_;     // [out] float32 or undefined
-  ConvShape products_;  // 16 groups: the positions of a tile
-  std::map<std::array<std::int64_t, 3>, std::optional<ConvPlan>> plans_;
-  PackedWeights packed_;
+  at::Tensor weight_, bias_;  // bias_ float32
+  at::Tensor transformed_;    // [16, out, in]
 };
 
 }  // namespace lora::kernels

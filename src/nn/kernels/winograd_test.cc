@@ -7,6 +7,7 @@
 
 #include <cstdio>
 
+#include "nn/kernels/simd_tile.h"
 #include "nn/layer.h"
 
 namespace lora {
@@ -34,6 +35,7 @@ std::pair<at::Tensor, at::Tensor> result(const Layer& layer, const at::Tensor& x
 }
 
 TEST(Kernels, WinogradConvolution) {
+  if (!simd::has_bf16_pairs()) GTEST_SKIP() << "skipped: no AVX512-BF16";
   at::manual_seed(21);
   // Odd sizes leave half tiles; the last is cut into parts that fit the cache.
   for (const Case& c : {Case{2, 32, 48, 11, 14}, Case{1, 16, 32, 17, 15}, Case{1, 320, 320, 16, 16},
@@ -41,9 +43,7 @@ TEST(Kernels, WinogradConvolution) {
     Layer layer{.weight = at::randn({c.out, c.in, 3, 3}).to(at::kBFloat16),
                 .bias = at::randn({c.out}).to(at::kBFloat16)};
     const at::Tensor x = at::randn({c.batch, c.in, c.height, c.width}).to(at::kBFloat16);
-    const kernels::ConvShape shape{
-        .weight = layer.weight.sizes().vec(), .type = at::kBFloat16, .padding = 1};
-    ASSERT_TRUE(kernels::Winograd::suits(shape, x));
+    ASSERT_TRUE(kernels::Winograd::suits(layer.weight, x));
     const auto [y, dx] = result(layer, x, false);
     const auto [exact_y, exact_dx] = result(layer, x, true);
     std::printf("winograd: %s %.2e %.2e\n", c10::str(x.sizes()).c_str(), relative(y, exact_y),
@@ -54,23 +54,16 @@ TEST(Kernels, WinogradConvolution) {
 }
 
 TEST(Kernels, WinogradSuitsLargePicturesOnly) {
-  const auto suits = [](kernels::ConvShape shape, at::IntArrayRef sizes) {
-    return kernels::Winograd::suits(shape, at::empty(sizes, at::kBFloat16));
+  if (!simd::has_bf16_pairs()) GTEST_SKIP() << "skipped: no AVX512-BF16";
+  const auto suits = [](at::IntArrayRef weight, at::ScalarType type, at::IntArrayRef sizes) {
+    return kernels::Winograd::suits(at::empty(weight, type), at::empty(sizes, type));
   };
-  const kernels::ConvShape plain{.weight = {32, 32, 3, 3}, .type = at::kBFloat16, .padding = 1};
-  EXPECT_TRUE(suits(plain, {1, 32, 16, 16}));
-  EXPECT_FALSE(suits(plain, {1, 32, 8, 8}));
-  EXPECT_TRUE(suits(plain, {4, 32, 8, 8}));
-  kernels::ConvShape other = plain;
-  other.type = at::kFloat;
-  EXPECT_FALSE(suits(other, {1, 32, 16, 16})) << "float32 is summed directly";
-  other = plain;
-  other.stride = 2;
-  EXPECT_FALSE(suits(other, {1, 32, 16, 16}));
-  other = plain;
-  other.weight = {32, 32, 1, 1};
-  other.padding = 0;
-  EXPECT_FALSE(suits(other, {1, 32, 16, 16}));
+  EXPECT_TRUE(suits({32, 32, 3, 3}, at::kBFloat16, {1, 32, 16, 16}));
+  EXPECT_FALSE(suits({32, 32, 3, 3}, at::kBFloat16, {1, 32, 8, 8}));
+  EXPECT_TRUE(suits({32, 32, 3, 3}, at::kBFloat16, {4, 32, 8, 8}));
+  EXPECT_FALSE(suits({32, 32, 3, 3}, at::kFloat, {1, 32, 16, 16})) << "float32 is summed directly";
+  EXPECT_FALSE(suits({32, 32, 1, 1}, at::kBFloat16, {1, 32, 16, 16}));
+  EXPECT_FALSE(suits({4, 32, 3, 3}, at::kBFloat16, {1, 32, 16, 16}));
 }
 
 }  // namespace
