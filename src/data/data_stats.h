@@ -46,6 +46,9 @@ struct DataStats {
   std::optional<double> share(const std::string& name) const;
 };
 
+// Every how many-th of so many samples is measured.
+constexpr std::size_t measured_step(std::size_t samples) { return (samples + 999) / 1000; }
+
 struct TextSet {
   const TextDataset& data;
   const TextSamples& samples;  // of `data`

@@ -8,7 +8,6 @@
 namespace lora {
 namespace {
 
-constexpr std::size_t kMeasured = 1000;
 constexpr std::size_t kTermWords = 4;  // a longer part of a caption is a sentence
 constexpr double kCommonTrigger = 0.95;
 
@@ -84,7 +83,7 @@ DataStats picture_stats(const std::vector<ImageRecord>& records, const std::stri
   stats.trigger = lower_ascii(trigger.empty() ? common_begin(records) : trigger);
   TermCounter terms(records.size());
   const double one = 1 / std::max(1.0, static_cast<double>(records.size()));
-  const std::size_t step = (records.size() + kMeasured - 1) / kMeasured;
+  const std::size_t step = measured_step(records.size());
   for (const char* name : {"tags", "underscores"}) stats.shares[name] = 0;
   if (!stats.trigger.empty()) stats.shares["trigger"] = stats.shares["trigger_first"] = 0;
   for (std::size_t i = 0; i < records.size(); ++i) {

@@ -9,8 +9,6 @@
 namespace lora {
 namespace {
 
-constexpr std::size_t kMeasured = 1000;
-
 // First byte of U+3000 and above: scripts that are written without blanks between words.
 bool stands_alone(unsigned char lead) { return lead >= 0xE3; }
 
@@ -102,7 +100,7 @@ class AnswerCounter {
     stats.shares["ends"] = ends_ / all;
     stats.shares["begins"] = begins_ / all;
     stats.shares["begins_twice"] = twice_ / all;
-    const std::size_t step = (answers_.size() + kMeasured - 1) / kMeasured;
+    const std::size_t step = measured_step(answers_.size());
     for (std::size_t i = 0; i < answers_.size(); i += step) {
       stats.measures["prompt_tokens"].push_back(prompts_[i]);
       stats.measures["answer_tokens"].push_back(answers_[i]);

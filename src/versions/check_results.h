@@ -18,6 +18,8 @@ inline CheckResult warning(std::string message) {
 }
 inline CheckResult error(std::string message) { return {"", Verdict::error, std::move(message)}; }
 
+inline double percent(double share) { return 100 * share; }
+
 inline const Version* manifest_of(const PreflightInput& in) {
   return in.parent && in.parent->manifest ? &*in.parent->manifest : nullptr;
 }

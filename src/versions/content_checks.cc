@@ -15,8 +15,6 @@ constexpr double kShifted = 0.25;  // of the samples have a term that they had n
 constexpr double kForeign = 0.5;   // divergence: the smaller part of the words is common
 constexpr std::size_t kNamed = 3;
 
-double percent(double share) { return 100 * share; }
-
 std::string part(const Overlap& overlap) {
   return fmt::format("{} of {} (first: {})", overlap.found, overlap.of, overlap.first);
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "data/shuffle.h"
+#include "tests/check_report.h"
 #include "versions/preflight.h"
 
 namespace lora {
@@ -81,14 +82,7 @@ std::vector<CheckResult> results(const PreflightInput& in) {
   return out;
 }
 
-std::string report(const PreflightInput& in) {
-  std::string text;
-  for (const CheckResult& result : results(in)) {
-    if (result.verdict == Verdict::ok) continue;
-    text += join(result.id, " ", verdict_name(result.verdict), ": ", result.message, "\n");
-  }
-  return text;
-}
+std::string report(const PreflightInput& in) { return test::report_of(results(in)); }
 
 TEST(DataChecks, CleanIncrementsPassEveryRow) {
   EXPECT_EQ(report(of_pictures()), "");

@@ -19,8 +19,6 @@ constexpr double kStyle = 0.5;     // difference of the shares of captions of on
 constexpr double kTrigger = 0.95;  // of the captions have it
 constexpr double kLeftOut = 0.2;   // of the pictures may be too small
 
-double percent(double share) { return 100 * share; }
-
 std::int64_t count_of(const DataStats& data, double share) {
   return std::llround(share * static_cast<double>(data.samples));
 }

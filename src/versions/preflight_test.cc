@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "config/fields.h"
 #include "io/safetensors.h"
+#include "tests/check_report.h"
 #include "versions/hash_base.h"
 
 namespace lora {
@@ -51,15 +52,7 @@ PreflightInput clean() {
   return in;
 }
 
-// "W04 error: ..." for everything that is not plainly ok.
-std::string report(const PreflightInput& in) {
-  std::string text;
-  for (const CheckResult& result : run_preflight(in)) {
-    if (result.verdict == Verdict::ok) continue;
-    text += join(result.id, " ", verdict_name(result.verdict), ": ", result.message, "\n");
-  }
-  return text;
-}
+std::string report(const PreflightInput& in) { return test::report_of(run_preflight(in)); }
 
 TEST(Preflight, ACleanIncrementPassesEveryCheck) {
   const auto results = run_preflight(clean());

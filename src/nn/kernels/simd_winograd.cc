@@ -32,9 +32,9 @@ HWY_INLINE void gather(V a, V b, V c, V d, V& first, V& second) {
   second = hn::Sub(hn::Sub(b, c), d);
 }
 
-template <class D, class T>
-HWY_INLINE void spread_tile(D d, const std::array<const T*, 16>& from, std::size_t channel,
-                            std::size_t step, T* to) {
+template <class D>
+HWY_INLINE void spread_tile(D d, const std::array<const Bf16*, 16>& from, std::size_t channel,
+                            std::size_t step, Bf16* to) {
   hn::Vec<D> m[4][4];
   for (std::size_t i = 0; i < 16; ++i) m[i / 4][i % 4] = load(d, from[i] + channel);
   for (auto& row : m) spread(row[0], row[1], row[2], row[3]);
@@ -42,12 +42,12 @@ HWY_INLINE void spread_tile(D d, const std::array<const T*, 16>& from, std::size
   for (std::size_t i = 0; i < 16; ++i) store(d, m[i / 4][i % 4], to + i * step + channel);
 }
 
-template <class T>
-void tiles(const WinogradPicture& p, const T* x, std::size_t tile_row, T* to, std::size_t step) {
-  static thread_local std::vector<T> zeros;
-  if (zeros.size() < p.channels) zeros.assign(p.channels, T{});
+void tiles(const WinogradPicture& p, const Bf16* x, std::size_t tile_row, Bf16* to,
+           std::size_t step) {
+  static thread_local std::vector<Bf16> zeros;
+  if (zeros.size() < p.channels) zeros.assign(p.channels, 0);
   for (std::size_t column = 0; column < p.width; column += 2, to += p.channels) {
-    std::array<const T*, 16> from;
+    std::array<const Bf16*, 16> from;
     for (std::size_t i = 0; i < 16; ++i) {
       // Unsigned: what is left of or above the picture wraps round to beyond it.
       const std::size_t row = 2 * tile_row + i / 4 - 1, place = column + i % 4 - 1;
@@ -59,12 +59,11 @@ void tiles(const WinogradPicture& p, const T* x, std::size_t tile_row, T* to, st
   }
 }
 
-template <class T>
 void results(const WinogradPicture& p, const float* from, std::size_t step, const float* bias,
-             std::size_t tile_row, T* y) {
+             std::size_t tile_row, Bf16* y) {
   const bool two_rows = 2 * tile_row + 1 < p.height;
-  T* top = y + 2 * tile_row * p.width * p.channels;
-  T* bottom = top + p.width * p.channels;
+  Bf16* top = y + 2 * tile_row * p.width * p.channels;
+  Bf16* bottom = top + p.width * p.channels;
   for (std::size_t column = 0; column < p.width; column += 2, from += p.channels) {
     const bool two_columns = column + 1 < p.width;
     for_each(p.channels, [&](auto d, std::size_t c) HWY_ATTR {
@@ -79,29 +78,11 @@ void results(const WinogradPicture& p, const float* from, std::size_t step, cons
         if (i == 1 && !two_rows) break;
         auto left = offset, right = offset;
         gather(half[i][0], half[i][1], half[i][2], half[i][3], left, right);
-        T* row = (i == 0 ? top : bottom) + column * p.channels + c;
+        Bf16* row = (i == 0 ? top : bottom) + column * p.channels + c;
         store(d, hn::Add(left, offset), row);
         if (two_columns) store(d, hn::Add(right, offset), row + p.channels);
       }
     });
-  }
-}
-
-void tiles_any(const WinogradPicture& p, const void* x, std::size_t tile_row, void* to,
-               std::size_t step) {
-  if (p.element == Element::f32) {
-    tiles(p, static_cast<const float*>(x), tile_row, static_cast<float*>(to), step);
-  } else {
-    tiles(p, static_cast<const Bf16*>(x), tile_row, static_cast<Bf16*>(to), step);
-  }
-}
-
-void results_any(const WinogradPicture& p, const float* from, std::size_t step, const float* bias,
-                 std::size_t tile_row, void* y) {
-  if (p.element == Element::f32) {
-    results(p, from, step, bias, tile_row, static_cast<float*>(y));
-  } else {
-    results(p, from, step, bias, tile_row, static_cast<Bf16*>(y));
   }
 }
 
@@ -111,17 +92,17 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lora::simd {
 
-HWY_EXPORT(tiles_any);
-HWY_EXPORT(results_any);
+HWY_EXPORT(tiles);
+HWY_EXPORT(results);
 
-void winograd_tiles(const WinogradPicture& picture, const void* x, std::size_t tile_row, void* to,
-                    std::size_t step) {
-  HWY_DYNAMIC_DISPATCH(tiles_any)(picture, x, tile_row, to, step);
+void winograd_tiles(const WinogradPicture& picture, const std::uint16_t* x, std::size_t tile_row,
+                    std::uint16_t* to, std::size_t step) {
+  HWY_DYNAMIC_DISPATCH(tiles)(picture, x, tile_row, to, step);
 }
 
 void winograd_results(const WinogradPicture& picture, const float* from, std::size_t step,
-                      const float* bias, std::size_t tile_row, void* y) {
-  HWY_DYNAMIC_DISPATCH(results_any)(picture, from, step, bias, tile_row, y);
+                      const float* bias, std::size_t tile_row, std::uint16_t* y) {
+  HWY_DYNAMIC_DISPATCH(results)(picture, from, step, bias, tile_row, y);
 }
 
 }  // namespace lora::simd

@@ -2,11 +2,11 @@
 #include "nn/kernels/winograd.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 
 #include "nn/kernels/product.h"
-#include "nn/kernels/rows.h"
 #include "nn/kernels/simd_tile.h"
 #include "nn/kernels/simd_winograd.h"
 
@@ -21,7 +21,7 @@ constexpr std::int64_t kWeightRows = 64;  // outputs whose weights are transform
 
 simd::WinogradPicture picture_of(const at::Tensor& x) {
   const auto size = [&](std::int64_t i) { return static_cast<std::size_t>(x.size(i)); };
-  return {element_of(x), size(2), size(3), size(1)};
+  return {size(2), size(3), size(1)};
 }
 
 // Rows of tiles, those of all pictures of a batch one after the other.
@@ -34,9 +34,13 @@ struct Tiles {
   std::int64_t per_picture, rows, columns;
 };
 
+std::uint16_t* bits_at(const at::Tensor& x, std::int64_t element) {
+  return static_cast<std::uint16_t*>(x.data_ptr()) + element;
+}
+
 // First element of the picture of a row of tiles.
-char* picture_at(const at::Tensor& x, const Tiles& tiles, std::int64_t row) {
-  return at_element(x, row / tiles.per_picture * x.stride(0));
+std::uint16_t* picture_at(const at::Tensor& x, const Tiles& tiles, std::int64_t row) {
+  return bits_at(x, row / tiles.per_picture * x.stride(0));
 }
 
 std::size_t row_in_picture(const Tiles& tiles, std::int64_t row) {
@@ -105,10 +109,9 @@ void Winograd::run(const at::Tensor& in, const at::Tensor& out, bool turned) {
     const std::int64_t rows = std::min(step, tiles.rows - first);
     at::parallel_for(0, rows, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        simd::winograd_tiles(from, picture_at(in, tiles, first + i),
-                             row_in_picture(tiles, first + i),
-                             at_element(before, i * tiles.columns * ins),
-                             static_cast<std::size_t>(before.stride(0)));
+        simd::winograd_tiles(
+            from, picture_at(in, tiles, first + i), row_in_picture(tiles, first + i),
+            bits_at(before, i * tiles.columns * ins), static_cast<std::size_t>(before.stride(0)));
       }
     });
     at::parallel_for(0, kPositions, 1, [&](std::int64_t begin, std::int64_t end) {
