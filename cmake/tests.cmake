@@ -10,7 +10,8 @@ function(lora_test_sources out)
   set(${out} ${all} PARENT_SCOPE)
 endfunction()
 
-lora_test_sources(plain_tests src/base src/config src/io src/data src/versions)
+lora_test_sources(plain_tests src/base src/config src/io src/jinja src/tokenizers
+  src/data src/versions)
 set(torch_io_tests ${plain_tests})
 list(FILTER torch_io_tests INCLUDE REGEX "src/io/(tensors_test\\.cc|adapters/)")
 if(torch_io_tests)
@@ -19,7 +20,7 @@ endif()
 add_executable(plain_tests ${plain_tests} tests/main.cc)
 target_link_libraries(plain_tests PRIVATE lora_plain GTest::gtest GTest::gmock)
 
-lora_test_sources(torch_tests src/nn src/models src/train src/commands tests)
+lora_test_sources(torch_tests src/nn src/models src/train src/runs src/commands tests)
 add_executable(torch_tests ${torch_tests} ${torch_io_tests} tests/main.cc)
 target_link_libraries(torch_tests PRIVATE lora_torch GTest::gtest GTest::gmock)
 lora_protobuf_first(torch_tests)

@@ -10,11 +10,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/reading.h"
 #include "commands/cli.h"
 #include "commands/image_commands.h"
-#include "commands/reading.h"
-#include "commands/text_session.h"
 #include "data/text_source.h"
+#include "runs/session.h"
 
 namespace lora {
 namespace {

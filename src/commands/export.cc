@@ -7,12 +7,12 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/reading.h"
 #include "base/table.h"
-#include "commands/adapter_version.h"
 #include "commands/cli.h"
-#include "commands/reading.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/adapters/gguf.h"
+#include "runs/adapter_version.h"
 #include "versions/store.h"
 
 namespace lora {

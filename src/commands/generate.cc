@@ -12,8 +12,8 @@
 #include "base/error.h"
 #include "commands/cli.h"
 #include "commands/image_commands.h"
-#include "commands/text_session.h"
 #include "models/generate.h"
+#include "runs/session.h"
 
 namespace lora {
 namespace {

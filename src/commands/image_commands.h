@@ -2,7 +2,7 @@
 // The image half of `lora generate` and `lora eval`.
 #pragma once
 
-#include "commands/text_session.h"
+#include "runs/session.h"
 
 namespace lora {
 

@@ -5,11 +5,11 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "commands/adapter_version.h"
+#include "base/reading.h"
 #include "commands/cli.h"
 #include "commands/export.h"
-#include "commands/reading.h"
 #include "io/adapters/peft_config.h"
+#include "runs/adapter_version.h"
 #include "versions/store.h"
 
 namespace lora {

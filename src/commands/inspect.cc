@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/reading.h"
 #include "commands/cli.h"
-#include "commands/describe.h"
-#include "commands/reading.h"
+#include "runs/describe.h"
 #include "versions/store.h"
 
 namespace lora {

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "data/fake_tokenizer.h"
+#include "tokenizers/fake_tokenizer.h"
 
 namespace lora {
 namespace {

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "data/shuffle.h"
-#include "data/tokenizers/unicode.h"
+#include "tokenizers/unicode.h"
 
 namespace lora {
 namespace {

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "data/batch.h"
-#include "data/jinja.h"
-#include "data/tokenizer.h"
+#include "jinja/jinja.h"
+#include "tokenizers/tokenizer.h"
 
 namespace lora {
 

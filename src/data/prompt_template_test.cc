@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "data/fake_tokenizer.h"
 #include "tests/paths.h"
+#include "tokenizers/fake_tokenizer.h"
 
 namespace lora {
 namespace {

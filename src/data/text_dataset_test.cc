@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "data/data_manifest.h"
-#include "data/fake_tokenizer.h"
 #include "tests/paths.h"
+#include "tokenizers/fake_tokenizer.h"
 
 namespace lora {
 namespace {

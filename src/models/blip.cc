@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "data/word_pieces.h"
 #include "io/tensors.h"
 #include "nn/layer.h"
+#include "tokenizers/word_pieces.h"
 
 namespace lora {
 namespace {

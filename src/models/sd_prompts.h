@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "data/clip_tokenizer.h"
 #include "models/stable_diffusion.h"
+#include "tokenizers/clip_tokenizer.h"
 
 namespace lora {
 

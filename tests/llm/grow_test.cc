@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // rank_policy: grow against the reference: the grown adapter computes what the parent computes.
-#include "commands/parent.h"
 #include "nn/new_adapter.h"
+#include "runs/warm_start.h"
 #include "tests/llm/golden_llm.h"
 
 namespace lora {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the image objective adds to the loss: order, class pictures, validation.
-#include "commands/image_data.h"
+#include "runs/image_data.h"
 #include "tests/sd/pictures.h"
 #include "train/image_objective.h"
 

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runs/image_data.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace lora {
+namespace {
+
+using Json = nlohmann::json;
+
+// Path as the user wrote the folder, and the picture in it.
+std::string manifest_path(const ImageRecord& record) {
+  return record.file.path.lexically_normal().generic_string();
+}
+
+}  // namespace
+
+ImageDataOptions image_data_options(const Config& config) {
+  ImageDataOptions options;
+  options.folder = config.train_data_dir;
+  options.metadata = config.metadata_path;
+  options.buckets = config.buckets;
+  options.rule.resolution = static_cast<int>(config.resolution);
+  options.rule.min_size = static_cast<int>(config.bucket_min);
+  options.rule.max_size = static_cast<int>(config.bucket_max);
+  options.rule.step = static_cast<int>(config.bucket_step);
+  options.keep_duplicates = true;  // the user's repeats are meant
+  options.captions.trigger = config.trigger_word;
+  options.captions.clean = false;  // captions are trained as they are written
+  return options;
+}
+
+ImageSourceOptions source_options(const Config& config) {
+  return {.batch_size = config.batch_size,
+          .seed = config.seed,
+          .repeats = config.repeats,
+          .shuffle = config.shuffle,
+          .flip = config.flip,
+          .replay = config.replay,
+          .caption_dropout = config.caption_dropout,
+          .caption_shuffle = config.caption_shuffle,
+          .keep_tokens = config.keep_tokens};
+}
+
+std::vector<ImageEntry> entries(const std::vector<ImageRecord>& records) {
+  std::vector<ImageEntry> list;
+  for (const ImageRecord& record : records) {
+    list.push_back({record.caption, record.fit.bucket, record.file.repeats});
+  }
+  return list;
+}
+
+Size parse_size(const std::string& text, const std::string& where) {
+  Size size;
+  char rest = 0;
+  if (std::sscanf(text.c_str(), "%dx%d%c", &size.width, &size.height, &rest) != 2 ||
+      size.width <= 0 || size.height <= 0) {
+    fail_usage(where, ": '", text, "' is no size (expected WIDTHxHEIGHT, such as 512x768)");
+  }
+  return size;
+}
+
+std::vector<ImageRequest> sample_requests(const Config& config) {
+  const auto side = static_cast<int>(config.resolution);
+  const Size size =
+      config.sample_size.empty() ? Size{side, side} : parse_size(config.sample_size, "sample_size");
+  std::vector<ImageRequest> requests;
+  for (const std::string& prompt : config.sample_prompts) {
+    requests.push_back({.prompt = prompt,
+                        .negative = config.sample_negative,
+                        .steps = config.sample_steps,
+                        .guidance = config.sample_guidance,
+                        .sampler = config.sample_sampler,
+                        .seed = config.sample_seed,
+                        .width = size.width,
+                        .height = size.height,
+                        .clip_skip = config.clip_skip,
+                        .positions = config.max_token_length,
+                        .zero_terminal_snr = config.zero_terminal_snr});
+  }
+  return requests;
+}
+
+Path cache_folder(const Config& config) {
+  return config.cache_latents ? output_root(config) / ".cache" / "latents" : Path();
+}
+
+std::string vae_key(const Config& config) {
+  const Path base = config.base_model;
+  const Path folder = base / "vae";
+  if (!std::filesystem::is_directory(folder)) {
+    return sha256(config.mixed_precision + sha256_file(base));
+  }
+  std::set<Path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.is_regular_file()) files.insert(entry.path());
+  }
+  std::string hashes = config.mixed_precision;
+  for (const Path& file : files) hashes += sha256_file(file);
+  return sha256(hashes);
+}
+
+AdapterKind adapter_kind(SdKind kind) {
+  switch (kind) {
+    case SdKind::sd1:
+      return AdapterKind::sd15;
+    case SdKind::sd2:
+      return AdapterKind::sd2;
+    default:
+      return AdapterKind::sdxl;
+  }
+}
+
+void add_manifest_rows(std::vector<ManifestRow>& rows, const std::vector<ImageRecord>& records,
+                       const std::string& role) {
+  for (const ImageRecord& record : records) {
+    rows.push_back({.role = role,
+                    .sha256 = record.sha256,
+                    .size = join(record.size.width, "x", record.size.height),
+                    .caption_sha256 = sha256(record.caption),
+                    .path = manifest_path(record),
+                    .row = 0});
+  }
+}
+
+std::vector<ImageRecord> replay_records(const Path& manifest, ImageDataOptions options,
+                                        const DataRecord& data,
+                                        std::vector<std::string>& problems) {
+  std::map<std::string, std::string> wanted;  // path -> hash
+  std::set<Path> folders;
+  for (const ManifestRow& row : read_manifest(manifest)) {
+    if (row.role == "new" || row.role == "replay") wanted[row.path] = row.sha256;
+  }
+  const Path trained = Path(data.train_path).lexically_normal();
+  for (const auto& [path, hash] : wanted) {
+    const bool inside = path.starts_with(trained.generic_string());
+    folders.insert(inside ? trained : Path(path).parent_path());
+  }
+  std::vector<ImageRecord> found;
+  for (const Path& folder : folders) {
+    if (!std::filesystem::is_directory(folder)) continue;
+    options.folder = folder;
+    options.metadata = folder == trained ? Path(data.metadata_path) : Path();
+    ImageFactsCache cache;
+    const ImageScan scan = scan_images(options, cache);
+    for (const ImageRecord* record : scan.used()) {
+      const auto at = wanted.find(manifest_path(*record));
+      if (at == wanted.end()) continue;
+      if (at->second == record->sha256) {
+        found.push_back(*record);
+      } else {
+        problems.push_back(at->first + ": changed since the parent was trained");
+      }
+      wanted.erase(at);
+    }
+  }
+  for (const auto& [path, hash] : wanted) problems.push_back(path + ": missing");
+  if (found.empty()) {
+    fail_usage(manifest.string(), ": none of the ", problems.size(),
+               " pictures is left (first: ", problems.empty() ? "none listed" : problems.front(),
+               "); put them back, or set replay: 0");
+  }
+  return found;
+}
+
+Json record_json(const ImageRecord& record) {
+  const Fit& fit = record.fit;
+  return {{"path", manifest_path(record)},
+          {"sha256", record.sha256},
+          {"caption", record.caption},
+          {"size", {record.size.width, record.size.height}},
+          {"resized", {fit.resized.width, fit.resized.height}},
+          {"bucket", {fit.bucket.width, fit.bucket.height}},
+          {"crop", {fit.left, fit.top}}};
+}
+
+ImageRecord record_from(const Json& json) {
+  ImageRecord record;
+  record.file.path = json.at("path").get<std::string>();
+  record.file.relative = record.file.path.filename().string();
+  if (!std::filesystem::exists(record.file.path)) {
+    fail("W08: ", record.file.path.string(), ": a picture of the parent's probe is gone; put it ",
+         "back, so that the warm start can be verified");
+  }
+  record.sha256 = sha256_file(record.file.path);
+  if (record.sha256 != json.at("sha256")) {
+    fail("W08: ", record.file.path.string(), ": a picture of the parent's probe has changed; put ",
+         "the old one back, so that the warm start can be verified");
+  }
+  record.caption = json.at("caption");
+  const auto size = [&](const char* key) { return Size{json.at(key).at(0), json.at(key).at(1)}; };
+  record.size = size("size");
+  record.fit = {size("resized"), size("bucket"), json.at("crop").at(0), json.at("crop").at(1)};
+  return record;
+}
+
+std::string tag_frequency(const std::vector<ImageRecord>& records, const std::string& folder) {
+  std::map<std::string, int> counts;
+  for (const ImageRecord& record : records) {
+    for (const std::string& tag : split(record.caption, ',')) ++counts[trim(tag)];
+  }
+  return Json{{Path(folder).lexically_normal().filename().string(), counts}}.dump();
+}
+
+}  // namespace lora

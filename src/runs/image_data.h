@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between the configuration and the pictures of a run.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "data/data_manifest.h"
+#include "data/image_dataset.h"
+#include "data/image_source.h"
+#include "io/adapters/adapter_file.h"
+#include "models/sd_generate.h"
+#include "versions/version.h"
+
+namespace lora {
+
+ImageDataOptions image_data_options(const Config& config);
+ImageSourceOptions source_options(const Config& config);
+std::vector<ImageEntry> entries(const std::vector<ImageRecord>& records);
+// sample_prompts with their size, steps, seed and sampler.
+std::vector<ImageRequest> sample_requests(const Config& config);
+// "512x768" -> width, height. Throws Error (usage).
+Size parse_size(const std::string& text, const std::string& where);
+
+// Where latents are kept: .cache below the output root; empty where cache_latents is off.
+Path cache_folder(const Config& config);
+// Hash of what encodes pictures: the VAE's file, or the checkpoint's.
+std::string vae_key(const Config& config);
+
+AdapterKind adapter_kind(SdKind kind);
+
+void add_manifest_rows(std::vector<ManifestRow>& rows, const std::vector<ImageRecord>& records,
+                       const std::string& role);
+
+// The pictures of a parent's manifest (roles new and replay) whose bytes are unchanged, with the
+// captions they have today; `problems` names the others. Throws Error (usage) where none is left.
+std::vector<ImageRecord> replay_records(const Path& manifest, ImageDataOptions options,
+                                        const DataRecord& data, std::vector<std::string>& problems);
+
+// Enough of a record to see the same pixels again.
+nlohmann::json record_json(const ImageRecord& record);
+// Throws Error where the picture is gone or changed.
+ImageRecord record_from(const nlohmann::json& json);
+
+// ss_tag_frequency: {"folder": {"tag": count}}
+std::string tag_frequency(const std::vector<ImageRecord>& records, const std::string& folder);
+
+}  // namespace lora

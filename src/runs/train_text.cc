@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+// Language models in `lora train`: model, tokenizer, template, sources and objective.
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "data/data_manifest.h"
+#include "data/data_stats.h"
+#include "data/prompt_template.h"
+#include "data/text_source.h"
+#include "io/adapters/adapter_writer.h"
+#include "models/generate.h"
+#include "models/model.h"
+#include "runs/train_task.h"
+#include "train/adapter_parameters.h"
+#include "train/text_objective.h"
+
+namespace lora {
+namespace {
+
+constexpr std::size_t kProbeSamples = 4;
+
+TextDataOptions data_options(const Config& config, const Tokenizer& tokenizer) {
+  return {.max_seq_length = config.max_seq_length,
+          .batch_size = config.batch_size,
+          .packing = config.packing,
+          .length_bucketing = config.length_bucketing,
+          .shuffle = config.shuffle,
+          .train_on_prompt = config.train_on_prompt,
+          .repeats = config.repeats,
+          .validation_split = config.validation_split,
+          .replay = config.replay,
+          .seed = config.seed,
+          .pad_id = tokenizer.special().pad.value_or(tokenizer.special().eos.value_or(0))};
+}
+
+class TextRun final : public TrainTask {
+ public:
+  explicit TextRun(const TaskSetup& setup)
+      : config_(setup.config),
+        device_(setup.device),
+        tokenizer_(Tokenizer::load(config_.base_model)),
+        template_(config_.prompt_template, tokenizer_),
+        options_(data_options(config_, *tokenizer_)) {
+    read_data();
+    if (config_.replay > 0) read_replay(setup.parent);
+    if (setup.parent) trained_before_ = trained_hashes(*setup.parent);
+    model_ =
+        load_causal_lm(config_.base_model, {.dtype = setup.precision.dtype, .device = device_});
+    model_->set_checkpointing(config_.gradient_checkpointing);
+    source_ = std::make_unique<SampleSource>(train_.samples, old_.samples, options_);
+    make_objective();
+  }
+
+  std::vector<NamedLayer> layers() override { return layers_of(*model_); }
+  Objective& objective() override { return *objective_; }
+
+  void add_facts(PreflightInput& input) override {
+    input.prompt_template = template_record();
+    const double steps = static_cast<double>(input.total_steps.value_or(0));
+    const double batches = static_cast<double>(source_->batches_per_epoch());
+    input.passes =
+        steps * static_cast<double>(config_.gradient_accumulation_steps) / std::max(1.0, batches);
+    if (input.parent) input.parent->replay_problems = replay_problems_;
+    input.data = text_stats({{data_, train_}}, template_);
+    add_overlaps(input);
+  }
+
+  std::vector<std::string> report() const override {
+    std::vector<std::string> lines = data_.notes;
+    lines.push_back(fmt::format("data: {} samples of {} ({}), {} tokens, {} trained",
+                                train_.samples.size(), config_.train_data_dir, data_.format,
+                                train_.tokens, train_.targets));
+    if (train_.truncated > 0) {
+      lines.push_back(
+          fmt::format("data: {} samples are longer than max_seq_length {} and are cut "
+                      "({} of them lose the end of the answer)",
+                      train_.truncated, config_.max_seq_length, train_.answers_cut));
+    }
+    if (!validation_.empty()) {
+      lines.push_back(fmt::format("validation: {} samples", validation_samples_.samples.size()));
+    }
+    if (config_.replay > 0) {
+      lines.push_back(fmt::format("replay: {} old samples an epoch, of {} of the parent's",
+                                  source_->old_per_epoch(), old_.samples.size()));
+    }
+    lines.push_back(fmt::format("model: {}, {:.1f} M parameters; template {}", model_->family(),
+                                static_cast<double>(model_->parameters()) / 1e6, template_.name()));
+    return lines;
+  }
+
+  void describe(Version& version) const override {
+    DataRecord& data = version.data;
+    data.train_path = config_.train_data_dir;
+    data.metadata_path = config_.metadata_path;
+    data.format = data_.format;
+    data.columns = config_.columns;
+    for (const Path& file : data_.files) data.file_sha256[file.string()] = sha256_file(file);
+    data.new_samples = static_cast<std::int64_t>(train_.samples.size());
+    data.replay_samples = config_.replay > 0 ? source_->old_per_epoch() : 0;
+    data.manifest_sha256 = sha256(data_manifest());
+    if (!validation_data_.files.empty()) {
+      Sha256 hash;
+      for (const Path& file : validation_data_.files) hash.update(sha256_file(file));
+      data.eval_sha256 = hash.hex();
+    }
+    version.prompt_template = template_record();
+  }
+
+  std::string data_manifest() const override {
+    std::vector<ManifestRow> rows = manifest_rows(data_, train_, "new");
+    const auto add = [&](const std::vector<ManifestRow>& more) {
+      rows.insert(rows.end(), more.begin(), more.end());
+    };
+    if (config_.replay > 0) add(manifest_rows(old_data_, old_, "replay"));
+    if (!validation_samples_.samples.empty()) {
+      const TextDataset& from = config_.validation_data.empty() ? data_ : validation_data_;
+      add(manifest_rows(from, validation_samples_, "validation"));
+    }
+    return manifest_text(rows);
+  }
+
+  DataStats data_stats() const override {
+    return text_stats({{data_, train_}, {old_data_, old_}}, template_);
+  }
+
+  AdapterKind kind() const override { return AdapterKind::llm; }
+  std::string name_head() const override { return "base_model.model."; }
+  void write_adapter(const Path& folder, const AdapterFile& adapter) const override {
+    write_peft(folder, adapter);
+  }
+
+  Probe probe(const std::string& json) override {
+    std::vector<TextSample> samples;
+    if (json.empty()) {
+      const TextSamples& from = validation_samples_.samples.empty() ? train_ : validation_samples_;
+      const std::size_t count = std::min(kProbeSamples, from.samples.size());
+      samples.assign(from.samples.begin(),
+                     from.samples.begin() + static_cast<std::ptrdiff_t>(count));
+    } else {
+      const auto stored = nlohmann::json::parse(json);
+      for (const auto& row : stored.at("samples")) {
+        samples.push_back({row.at("ids").get<std::vector<std::int64_t>>(),
+                           row.at("labels").get<std::vector<std::int64_t>>()});
+      }
+    }
+    nlohmann::json rows = nlohmann::json::array();
+    for (const TextSample& sample : samples) {
+      rows.push_back({{"ids", sample.ids}, {"labels", sample.labels}});
+    }
+    TextDataOptions plain = options_;
+    plain.packing = false;
+    plain.batch_size = 1;  // no padding: the same sums whatever the next run's batch size is
+    const Loss loss = evaluate(*model_, fixed_batches(samples, plain), device_);
+    return {nlohmann::json{{"samples", rows}}.dump(),
+            loss.sum.item<double>() / std::max(1.0, loss.count)};
+  }
+
+ private:
+  void read_data() {
+    data_ = load_text_dataset(config_.train_data_dir, config_.dataset_format, config_.columns);
+    train_ = tokenize_dataset(data_, template_, options_);
+    if (!config_.validation_data.empty()) {
+      validation_data_ =
+          load_text_dataset(config_.validation_data, config_.dataset_format, config_.columns);
+      validation_samples_ = tokenize_dataset(validation_data_, template_, options_);
+    } else if (config_.validation_split > 0) {
+      validation_samples_ = take_validation(train_, config_.validation_split, config_.seed);
+    }
+    validation_ = fixed_batches(validation_samples_.samples, options_);
+  }
+
+  void read_replay(const std::optional<ParentVersion>& parent) {
+    if (!parent || !parent->located.version) {
+      fail_usage("replay: the parent has no data manifest (found ",
+                 parent ? parent->located.weights.string() : "no parent",
+                 "); continue from a version that lora trained, or set replay: 0");
+    }
+    const DataRecord& data = parent->located.version->data;
+    ReplayData replay = load_replay(parent->located.folder / "data_manifest.tsv", {"."},
+                                    data.format.empty() ? "auto" : data.format, data.columns);
+    old_data_ = std::move(replay.dataset);
+    replay_problems_ = std::move(replay.problems);
+    old_ = tokenize_dataset(old_data_, template_, options_);
+  }
+
+  // Of the samples that the parent was trained on.
+  static std::set<std::string> trained_hashes(const ParentVersion& parent) {
+    std::set<std::string> hashes;
+    const Path file = parent.located.folder / "data_manifest.tsv";
+    if (!parent.located.version || !std::filesystem::exists(file)) return hashes;
+    for (const ManifestRow& row : read_manifest(file)) {
+      if (row.role != "validation") hashes.insert(row.sha256);
+    }
+    return hashes;
+  }
+
+  void add_overlaps(PreflightInput& input) const {
+    const auto fresh = records_of(data_, train_), old = records_of(old_data_, old_);
+    if (!validation_samples_.samples.empty()) {
+      const TextDataset& from = config_.validation_data.empty() ? data_ : validation_data_;
+      const auto kept = records_of(from, validation_samples_);
+      auto trained = fresh;
+      trained.insert(trained.end(), old.begin(), old.end());
+      input.leaked = overlap_of(kept, trained);
+      if (input.parent) input.known_before = overlap_of(kept, trained_before_);
+    }
+    // Nearly equal texts are found where the old ones are there, copies by their hashes.
+    if (!input.parent) return;
+    input.trained_before =
+        old.empty() ? overlap_of(fresh, trained_before_) : overlap_of(fresh, old);
+  }
+
+  void make_objective() {
+    objective_ = std::make_unique<TextObjective>(
+        TextTask{.model = *model_,
+                 .source = *source_,
+                 .validation = validation_,
+                 .device = device_,
+                 .describe_last = [this] { return source_->describe_last(); },
+                 .prompts = config_.sample_prompts,
+                 .answer = [this](const std::string& prompt) { return answer(prompt); }});
+  }
+
+  std::string answer(const std::string& prompt) {
+    const Message message{"user", prompt};
+    const GenerateOptions greedy{.max_tokens = config_.sample_max_tokens,
+                                 .stop = template_.stop_ids()};
+    const std::vector<Ids> out =
+        generate(*model_, {template_.prompt_ids({&message, 1})}, greedy, device_);
+    return trim(tokenizer_->decode(out[0], true));
+  }
+
+  TemplateRecord template_record() const {
+    TemplateRecord record{.name = config_.prompt_template,
+                          .string_sha256 = sha256(template_.source()),
+                          .probe_sha256 = template_.fingerprint()};
+    const SpecialIds& special = tokenizer_->special();
+    const auto add = [&](const char* name, const std::optional<std::int64_t>& id) {
+      if (id) record.special_ids[name] = *id;
+    };
+    add("bos", special.bos);
+    add("eos", special.eos);
+    add("pad", special.pad);
+    add("unk", special.unk);
+    return record;
+  }
+
+  Config config_;
+  at::Device device_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  PromptTemplate template_;
+  TextDataOptions options_;
+  TextDataset data_, validation_data_, old_data_;
+  TextSamples train_, validation_samples_, old_;
+  std::vector<std::string> replay_problems_;
+  std::set<std::string> trained_before_;
+  std::vector<TextBatch> validation_;
+  std::unique_ptr<CausalLM> model_;
+  std::unique_ptr<SampleSource> source_;
+  std::unique_ptr<TextObjective> objective_;
+};
+
+}  // namespace
+
+std::unique_ptr<TrainTask> make_text_task(const TaskSetup& setup) {
+  return std::make_unique<TextRun>(setup);
+}
+
+}  // namespace lora

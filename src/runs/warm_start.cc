@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runs/warm_start.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "io/adapters/match.h"
+#include "nn/new_adapter.h"
+#include "runs/adapter_version.h"
+#include "versions/verify.h"
+
+namespace lora {
+namespace {
+
+// Relative difference of the probe loss; bfloat16 against float32 rounds differently.
+constexpr double kProbeTolerance = 1e-4, kMixedTolerance = 2e-2;
+
+// A wider adapter that computes the same.
+void grow(AdapterModule& module, const AdapterSize& size, at::Generator& random) {
+  const std::int64_t more = size.rank - module.rank();
+  if (more <= 0) return;
+  std::vector<std::int64_t> rows = module.a.sizes().vec(), columns = module.b.sizes().vec();
+  const double bound = 1 / std::sqrt(static_cast<double>(module.a[0].numel()));
+  rows[0] = more;
+  columns[1] = more;
+  const at::Tensor new_rows = at::empty(rows, at::kFloat).uniform_(-bound, bound, random);
+  module.a = at::cat({module.a.to(at::kFloat), new_rows}, 0);
+  // The new alpha / rank may differ from the old scale: B carries the difference.
+  module.b = at::cat(
+      {module.b.to(at::kFloat) * (module.scale / size.scale), at::zeros(columns, at::kFloat)}, 1);
+  module.alpha = size.alpha;
+  module.scale = size.scale;
+}
+
+}  // namespace
+
+std::optional<ParentVersion> find_parent(const Config& config) {
+  if (!is_warm_start(config)) return {};
+  ParentVersion parent;
+  parent.located = locate_version(config.init_lora_weights, output_root(config));
+  // A version's folder also tells alpha and targets (adapter_config.json).
+  parent.adapter =
+      read_located(parent.located,
+                   parent.located.folder.empty() ? parent.located.weights : parent.located.folder);
+  parent.weights =
+      parent.located.version ? parent.located.version->weights : weights_record(parent.adapter);
+  if (parent.located.version) parent.data = read_stats(parent.located.folder);
+  return parent;
+}
+
+ParentFacts parent_facts(const ParentVersion& parent) {
+  ParentFacts facts{.name = parent.located.name,
+                    .weights = parent.located.weights,
+                    .manifest = parent.located.version,
+                    .rslora = parent.adapter.use_rslora,
+                    .dora = parent.adapter.use_dora,
+                    .data = parent.data};
+  if (parent.located.version) facts.problems = verify_version(parent.located.folder).problems;
+  for (const AdapterModule& module : parent.adapter.modules) {
+    ModuleFacts& one = facts.modules[module.path];
+    one.rank = module.rank();
+    // Files for images that name no alpha have the scale 1 in every program; texts have no rule.
+    const bool known = module.alpha_known || parent.adapter.kind != AdapterKind::llm;
+    if (known) one.alpha = module.alpha;
+    one.finite =
+        at::isfinite(module.a).all().item<bool>() && at::isfinite(module.b).all().item<bool>();
+    one.zero = !module.b.any().item<bool>();
+  }
+  return facts;
+}
+
+void check_parent_kind(const ParentVersion& parent, const std::vector<NamedLayer>& layers) {
+  check_family(parent.adapter, shapes_of(layers));
+}
+
+std::string attach_parent(const Config& config, const ParentVersion& parent,
+                          const std::vector<NamedLayer>& layers,
+                          const std::vector<NamedLayer>& targets) {
+  AdapterFile adapter = parent.adapter;
+  if (config.rank_policy == "grow") {
+    at::Generator random = at::detail::createCPUGenerator(static_cast<std::uint64_t>(config.seed));
+    for (AdapterModule& module : adapter.modules) {
+      grow(module, adapter_size(config, module.path), random);
+    }
+  }
+  std::set<std::string> wanted;
+  for (const NamedLayer& target : targets) wanted.insert(target.name);
+  std::vector<LayerShape> shapes = shapes_of(layers);
+  for (LayerShape& shape : shapes) shape.expected = wanted.contains(shape.name);
+  const AdapterMatch match = match_adapter(adapter, shapes);
+  require_complete(match, adapter, shapes);
+  attach(adapter, match, layers);
+  for (const NamedLayer& layer : layers) {
+    if (layer.layer->adapter) layer.layer->adapter->dropout = config.lora_dropout.value_or(0);
+  }
+  return summary(match, adapter) + ", parent " + parent.located.name;
+}
+
+std::optional<double> check_probe(const ParentVersion& parent, const Precision& precision,
+                                  TrainTask& task) {
+  const Path file = parent.located.folder / "probe.json";
+  if (!parent.located.version || !std::filesystem::exists(file)) {
+    info("parent " + parent.located.name + " has no probe; its loss cannot be compared");
+    return std::nullopt;
+  }
+  const auto stored = nlohmann::json::parse(read_file(file));
+  const double expected = stored.at("loss").get<double>();
+  const std::string dtype = at::toString(precision.dtype);
+  const double allowed = stored.at("dtype") == dtype ? kProbeTolerance : kMixedTolerance;
+  const double found = task.probe(stored.dump()).loss;
+  if (!(std::abs(found - expected) <= allowed * std::max(std::abs(expected), 1.0))) {
+    fail_integrity("W08: ", file.string(), ": the loaded adapter does not reproduce ",
+                   parent.located.name, " (found probe loss ", found, ", expected ", expected,
+                   "); another base model or tokenizer, or a damaged adapter: compare with `lora "
+                   "verify ",
+                   parent.located.name, "`");
+  }
+  info(fmt::format("probe: loss {:.6f}, {} recorded {:.6f}: the parent is reproduced", found,
+                   parent.located.name, expected));
+  return found;
+}
+
+}  // namespace lora

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// tokenizer.json of Hugging Face tokenizers. `truncation` and `padding` in it are settings of the
+// call, not of the tokenizer, and are left to the data pipeline (as transformers does).
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "tokenizers/bpe.h"
+#include "tokenizers/files.h"
+#include "tokenizers/pipeline.h"
+
+namespace lora {
+
+using nlohmann::json;
+
+namespace {
+
+Merge read_merge(const json& entry, std::size_t number, const std::string& where) {
+  const auto rank = static_cast<std::uint32_t>(number - 1);
+  if (entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_string()) {
+    return {entry[0].get<std::string>(), entry[1].get<std::string>(), rank};
+  }
+  if (entry.is_string()) {
+    const std::string& text = entry.get_ref<const std::string&>();
+    const std::size_t space = text.find(' ');
+    if (space != std::string::npos && space > 0 && space + 1 < text.size() &&
+        text.find(' ', space + 1) == std::string::npos) {
+      return {text.substr(0, space), text.substr(space + 1), rank};
+    }
+  }
+  fail(where, ": merge ", number, " is wrong (found ", entry.dump(),
+       R"(, expected "a b" or ["a", "b"]); take the file from the original model)");
+}
+
+std::unique_ptr<TokenModel> read_model(const json& model, const std::string& where) {
+  // Files of the first versions have no "type".
+  const std::string type = text_field(model, "type", where, "BPE");
+  if (type != "BPE") {
+    fail(where, ": kind of model not supported (found '", type,
+         "', expected BPE); use the SentencePiece tokenizer.model where the model has one");
+  }
+  if (model.contains("dropout") && !model["dropout"].is_null() && model["dropout"] != 0.0) {
+    fail(where, ": BPE dropout is not supported (found ", model["dropout"].dump(),
+         ", expected null); set model.dropout to null");
+  }
+  Vocabulary vocabulary;
+  const auto vocab = model.find("vocab");
+  if (vocab == model.end() || !vocab->is_object() || vocab->empty()) {
+    fail(where,
+         ": there is no vocabulary (expected model.vocab with tokens and ids); take the file "
+         "from the original model");
+  }
+  for (const auto& [token, id] : vocab->items()) {
+    if (!id.is_number_integer()) {
+      fail(where, ": token '", token, "' has no usable id (found ", id.dump(),
+           ", expected a whole number); take the file from the original model");
+    }
+    vocabulary.add(token, id.get<std::int64_t>(), where);
+  }
+  std::vector<Merge> merges;
+  for (const json& entry : list_field(model, "merges", where)) {
+    merges.push_back(read_merge(entry, merges.size() + 1, where));
+  }
+  BpeOptions options;
+  options.unknown = text_field(model, "unk_token", where, "");
+  options.fuse_unknown = flag_field(model, "fuse_unk", where, false);
+  options.byte_fallback = flag_field(model, "byte_fallback", where, false);
+  options.ignore_merges = flag_field(model, "ignore_merges", where, false);
+  options.continuing_prefix = text_field(model, "continuing_subword_prefix", where, "");
+  options.word_suffix = text_field(model, "end_of_word_suffix", where, "");
+  return std::make_unique<Bpe>(std::move(vocabulary), merges, std::move(options), where);
+}
+
+}  // namespace
+
+PipelineParts read_tokenizer_json(const Path& file) {
+  const json all = read_object(file);
+  const std::string where = file.string();
+  const auto section = [&](const char* name) { return all.value(name, json()); };
+  if (!all.contains("model") || !all["model"].is_object()) {
+    fail(where,
+         ": there is no model section (expected version, model, ..); take the file from the "
+         "original model");
+  }
+  PipelineParts parts;
+  parts.files = {file};
+  parts.model = read_model(all["model"], where + ": model");
+  parts.normalizer = make_normalizer(section("normalizer"), where);
+  parts.pre_tokenizer = make_pre_tokenizer(section("pre_tokenizer"), where);
+  parts.post_processor = make_post_processor(section("post_processor"), where);
+  parts.decoder = make_decoder(section("decoder"), where);
+  const std::string place = where + ": added_tokens";
+  for (const json& entry : section("added_tokens")) {
+    parts.added.push_back(read_added_token(entry, number_field(entry, "id", place), place));
+  }
+  // Tokens that were added by a script after tokenizer.json was made.
+  for (AddedToken& token : added_tokens_of_config(file.parent_path())) {
+    const auto same = [&](const AddedToken& other) { return other.text == token.text; };
+    if (std::none_of(parts.added.begin(), parts.added.end(), same)) {
+      parts.added.push_back(std::move(token));
+    }
+  }
+  parts.special.unk = parts.model->unknown();
+  return parts;
+}
+
+}  // namespace lora
