@@ -2,6 +2,7 @@
 // The image half of `lora generate` and `lora eval`.
 #pragma once
 
+#include "commands/commands.h"
 #include "runs/session.h"
 
 namespace lora {

@@ -72,15 +72,15 @@ void take_config(PrepareArguments& a, const CLI::App& app) {
   if (a.config.empty()) return;
   const Config config = load_config(a.config);
   const auto given = [&](const char* name) { return app.count(name) > 0; };
-  if (!given("--input")) a.input = config.train_data_dir;
+  if (!given("--input")) a.input = config.data.train_data_dir;
   if (!given("--output")) a.output = Path(a.input).lexically_normal().string() + "_prepared";
-  if (!given("--metadata")) a.metadata = config.metadata_path;
-  if (!given("--resolution")) a.images.rule.resolution = static_cast<int>(config.resolution);
-  if (!given("--buckets")) a.images.buckets = config.buckets;
-  if (!given("--bucket-min")) a.images.rule.min_size = static_cast<int>(config.bucket_min);
-  if (!given("--bucket-max")) a.images.rule.max_size = static_cast<int>(config.bucket_max);
-  if (!given("--bucket-step")) a.images.rule.step = static_cast<int>(config.bucket_step);
-  if (!given("--trigger")) a.images.captions.trigger = config.trigger_word;
+  if (!given("--metadata")) a.metadata = config.data.metadata_path;
+  if (!given("--resolution")) a.images.rule.resolution = static_cast<int>(config.images.resolution);
+  if (!given("--buckets")) a.images.buckets = config.images.buckets;
+  if (!given("--bucket-min")) a.images.rule.min_size = static_cast<int>(config.images.bucket_min);
+  if (!given("--bucket-max")) a.images.rule.max_size = static_cast<int>(config.images.bucket_max);
+  if (!given("--bucket-step")) a.images.rule.step = static_cast<int>(config.images.bucket_step);
+  if (!given("--trigger")) a.images.captions.trigger = config.images.trigger_word;
 }
 
 // Buckets of a small resolution need small steps.

@@ -62,20 +62,21 @@ void take_config(TextArguments& a, const CLI::App& app) {
   const Config config = load_config(a.config);
   const auto given = [&](const char* name) { return app.count(name) > 0; };
   if (!given("--input")) {
-    a.input = config.metadata_path.empty() ? config.train_data_dir : config.metadata_path;
+    a.input =
+        config.data.metadata_path.empty() ? config.data.train_data_dir : config.data.metadata_path;
   }
   if (!given("--output")) {
     Path input = Path(a.input).lexically_normal();
     if (!input.has_filename()) input = input.parent_path();  // "data/"
     a.output = input.replace_extension().string() + "_prepared";
   }
-  if (!given("--format")) a.text.format = config.dataset_format;
-  if (!given("--column")) a.text.columns = config.columns;
-  if (!given("--validation-split")) a.text.validation_split = config.validation_split;
+  if (!given("--format")) a.text.format = config.data.dataset_format;
+  if (!given("--column")) a.text.columns = config.data.columns;
+  if (!given("--validation-split")) a.text.validation_split = config.data.validation_split;
   if (!given("--seed")) a.text.seed = config.seed;
   if (!given("--base")) a.base = config.base_model;
-  if (!given("--template")) a.prompt_template = config.prompt_template;
-  if (!given("--max-seq-length")) a.max_seq_length = config.max_seq_length;
+  if (!given("--template")) a.prompt_template = config.text.prompt_template;
+  if (!given("--max-seq-length")) a.max_seq_length = config.text.max_seq_length;
 }
 
 TextArguments parse(const Arguments& arguments) {

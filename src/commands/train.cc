@@ -74,7 +74,7 @@ std::int64_t trainable_numbers(const std::vector<NamedLayer>& targets, const Con
     const Layer& layer = *target.layer;
     const std::int64_t rank = adapter_size(config, target.name).rank;
     numbers += rank * (layer.weight[0].numel() + layer.out_features());
-    if (config.use_dora.value_or(false)) numbers += layer.out_features();
+    if (config.adapter.use_dora.value_or(false)) numbers += layer.out_features();
   }
   return numbers;
 }
@@ -105,13 +105,13 @@ Prepared prepare(const Options& options) {
     }
     inherit(run.config, run.parent->weights, peak);
   }
-  if (run.config.target_modules.empty() && !is_image_task(run.config)) {
-    run.config.target_modules = default_targets(run.config.base_model);
+  if (run.config.adapter.target_modules.empty() && !is_image_task(run.config)) {
+    run.config.adapter.target_modules = default_targets(run.config.base_model);
   }
   fill_defaults(run.config);
-  run.threads = set_threads(static_cast<int>(run.config.threads));
-  run.device = choose_device(run.config.device);
-  run.precision = choose_precision(run.config.mixed_precision, run.device, cpu_features());
+  run.threads = set_threads(static_cast<int>(run.config.machine.threads));
+  run.device = choose_device(run.config.machine.device);
+  run.precision = choose_precision(run.config.machine.mixed_precision, run.device, cpu_features());
   HashCache cache(hash_cache_file(output_root(run.config)));
   run.base = describe_base(run.config.base_model, cache);
   cache.save();
@@ -128,11 +128,12 @@ void report(const Prepared& run) {
       fmt::format("machine: {}, {} threads; {}", run.device.str(), run.threads, run.precision.why));
   info(fmt::format("adapter: {} modules, {} trainable numbers, rank {}, alpha {}",
                    run.targets.size(), trainable_numbers(run.targets, run.config),
-                   run.config.lora_rank.value(), run.config.lora_alpha.value()));
+                   run.config.adapter.lora_rank.value(), run.config.adapter.lora_alpha.value()));
   info(fmt::format("plan: {} steps of {} x {}, learning rate {:g} ({})",
-                   total_steps(run.config, run.task->objective()), run.config.batch_size,
-                   run.config.gradient_accumulation_steps, run.config.learning_rate.value(),
-                   run.config.lr_scheduler));
+                   total_steps(run.config, run.task->objective()), run.config.length.batch_size,
+                   run.config.length.gradient_accumulation_steps,
+                   run.config.optimisation.learning_rate.value(),
+                   run.config.optimisation.lr_scheduler));
   info(preflight_text(run.checks));
 }
 

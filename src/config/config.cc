@@ -40,17 +40,17 @@ Config load_config(const Path& file, const std::vector<std::string>& overrides) 
 
 void fill_defaults(Config& config) {
   const bool image = is_image_task(config);
-  if (!config.lora_rank) config.lora_rank = 8;
-  if (!config.lora_alpha) {
-    config.lora_alpha = static_cast<double>(*config.lora_rank) * (image ? 1 : 2);
+  if (!config.adapter.lora_rank) config.adapter.lora_rank = 8;
+  if (!config.adapter.lora_alpha) {
+    config.adapter.lora_alpha = static_cast<double>(*config.adapter.lora_rank) * (image ? 1 : 2);
   }
-  if (!config.lora_dropout) config.lora_dropout = 0;
-  if (!config.use_rslora) config.use_rslora = false;
-  if (!config.use_dora) config.use_dora = false;
-  if (!config.learning_rate) config.learning_rate = image ? 1e-4 : 2e-4;
-  if (config.target_modules.empty()) {
-    config.target_modules = image ? std::vector<std::string>{"attention"}
-                                  : std::vector<std::string>{"q_proj", "v_proj"};
+  if (!config.adapter.lora_dropout) config.adapter.lora_dropout = 0;
+  if (!config.adapter.use_rslora) config.adapter.use_rslora = false;
+  if (!config.adapter.use_dora) config.adapter.use_dora = false;
+  if (!config.optimisation.learning_rate) config.optimisation.learning_rate = image ? 1e-4 : 2e-4;
+  if (config.adapter.target_modules.empty()) {
+    config.adapter.target_modules = image ? std::vector<std::string>{"attention"}
+                                          : std::vector<std::string>{"q_proj", "v_proj"};
   }
 }
 
@@ -61,17 +61,17 @@ bool is_regex(std::string_view target) {
 }
 
 bool is_warm_start(const Config& config) {
-  const std::string& value = config.init_lora_weights;
+  const std::string& value = config.adapter.init_lora_weights;
   return value != "true" && value != "false" && value != "gaussian";
 }
 
 std::int64_t warmup_steps_of(const Config& config, std::int64_t total) {
-  if (config.warmup_steps) return *config.warmup_steps;
+  if (config.optimisation.warmup_steps) return *config.optimisation.warmup_steps;
   const bool warm = is_warm_start(config);
-  const double ratio = config.warmup_ratio.value_or(warm ? 0.05 : 0.03);
+  const double ratio = config.optimisation.warmup_ratio.value_or(warm ? 0.05 : 0.03);
   const auto steps =
       static_cast<std::int64_t>(std::ceil(ratio * static_cast<double>(total) - 1e-9));
-  if (config.warmup_ratio) return steps;
+  if (config.optimisation.warmup_ratio) return steps;
   return std::min(std::max<std::int64_t>(steps, warm ? 10 : 0), total / 2);
 }
 

@@ -25,26 +25,26 @@ TEST_F(ConfigTest, KeysTypesAndAliases) {
       "per_device_train_batch_size: 2\ncutoff_len: 128\nrank_pattern: {down_proj: 16}\n"
       "columns: {output: answer}\noptim: adamw_torch\nmixed_precision: no\npacking: yes\n"
       "lora_dropout:\n");
-  EXPECT_EQ(config.lora_rank, 4);
-  EXPECT_EQ(config.lora_alpha, 2);
-  EXPECT_EQ(config.learning_rate, 1e-4);
-  EXPECT_EQ(config.epochs, 3);
-  EXPECT_THAT(config.target_modules, ElementsAre("q_proj", "v_proj"));
-  EXPECT_EQ(config.batch_size, 2);
-  EXPECT_EQ(config.max_seq_length, 128);
-  EXPECT_EQ(config.rank_pattern.at("down_proj"), 16);
-  EXPECT_EQ(config.columns.at("output"), "answer");
-  EXPECT_EQ(config.optimizer, "adamw");
-  EXPECT_EQ(config.mixed_precision, "no");
-  EXPECT_TRUE(config.packing);
-  EXPECT_FALSE(config.lora_dropout);  // null = absent
+  EXPECT_EQ(config.adapter.lora_rank, 4);
+  EXPECT_EQ(config.adapter.lora_alpha, 2);
+  EXPECT_EQ(config.optimisation.learning_rate, 1e-4);
+  EXPECT_EQ(config.length.epochs, 3);
+  EXPECT_THAT(config.adapter.target_modules, ElementsAre("q_proj", "v_proj"));
+  EXPECT_EQ(config.length.batch_size, 2);
+  EXPECT_EQ(config.text.max_seq_length, 128);
+  EXPECT_EQ(config.adapter.rank_pattern.at("down_proj"), 16);
+  EXPECT_EQ(config.data.columns.at("output"), "answer");
+  EXPECT_EQ(config.optimisation.optimizer, "adamw");
+  EXPECT_EQ(config.machine.mixed_precision, "no");
+  EXPECT_TRUE(config.text.packing);
+  EXPECT_FALSE(config.adapter.lora_dropout);  // null = absent
   EXPECT_EQ(config.task_type, "text-generation");
 }
 
 TEST_F(ConfigTest, ARegularExpressionIsOneTarget) {
   const Config config = text("target_modules: layers\\.[0-3]\\..*(q|v)_proj{1,2}\n");
-  EXPECT_THAT(config.target_modules, ElementsAre("layers\\.[0-3]\\..*(q|v)_proj{1,2}"));
-  EXPECT_TRUE(is_regex(config.target_modules[0]));
+  EXPECT_THAT(config.adapter.target_modules, ElementsAre("layers\\.[0-3]\\..*(q|v)_proj{1,2}"));
+  EXPECT_TRUE(is_regex(config.adapter.target_modules[0]));
   EXPECT_FALSE(is_regex("attn1.to_q"));
 }
 
@@ -52,51 +52,51 @@ TEST_F(ConfigTest, OverridesReplaceTheFileAndDisplaceTheOtherOfAPair) {
   const Config config = text("epochs: 3\nwarmup_ratio: 0.1\nlora_rank: eight\n",
                              {"max_steps=20", "lora_rank=8", "r=16", "warmup_steps=2",
                               "target_modules=[q_proj, o_proj]", "trigger_word=null"});
-  EXPECT_FALSE(config.epochs);
-  EXPECT_EQ(config.max_steps, 20);
-  EXPECT_EQ(config.lora_rank, 16);
-  EXPECT_FALSE(config.warmup_ratio);
-  EXPECT_EQ(config.warmup_steps, 2);
-  EXPECT_THAT(config.target_modules, ElementsAre("q_proj", "o_proj"));
+  EXPECT_FALSE(config.length.epochs);
+  EXPECT_EQ(config.length.max_steps, 20);
+  EXPECT_EQ(config.adapter.lora_rank, 16);
+  EXPECT_FALSE(config.optimisation.warmup_ratio);
+  EXPECT_EQ(config.optimisation.warmup_steps, 2);
+  EXPECT_THAT(config.adapter.target_modules, ElementsAre("q_proj", "o_proj"));
 }
 
 TEST_F(ConfigTest, WhatFollowsFromOtherKeys) {
-  EXPECT_EQ(text("").epochs, 3);
-  EXPECT_EQ(image("").epochs, 10);
-  EXPECT_EQ(text("").retain, "none");
+  EXPECT_EQ(text("").length.epochs, 3);
+  EXPECT_EQ(image("").length.epochs, 10);
+  EXPECT_EQ(text("").increment.retain, "none");
   const std::string warm = "init_lora_weights: examples/llm/base/model.safetensors\n";
-  EXPECT_EQ(text(warm + "replay: 0.25\n").retain, "replay");
-  EXPECT_EQ(text(warm + "retain: replay\n").replay, 0.5);
+  EXPECT_EQ(text(warm + "replay: 0.25\n").increment.retain, "replay");
+  EXPECT_EQ(text(warm + "retain: replay\n").increment.replay, 0.5);
   EXPECT_TRUE(is_warm_start(text(warm)));
   EXPECT_FALSE(is_warm_start(text("init_lora_weights: Gaussian\n")));
-  EXPECT_EQ(text("init_lora_weights: True\n").init_lora_weights, "true");
+  EXPECT_EQ(text("init_lora_weights: True\n").adapter.init_lora_weights, "true");
 }
 
 TEST_F(ConfigTest, WarmUpSteps) {
   Config config;
   EXPECT_EQ(warmup_steps_of(config, 1000), 30);
   EXPECT_EQ(warmup_steps_of(config, 10), 1);
-  config.init_lora_weights = "v1";
+  config.adapter.init_lora_weights = "v1";
   EXPECT_EQ(warmup_steps_of(config, 1000), 50);
   EXPECT_EQ(warmup_steps_of(config, 100), 10);
   EXPECT_EQ(warmup_steps_of(config, 8), 4);
-  config.warmup_ratio = 0.1;
+  config.optimisation.warmup_ratio = 0.1;
   EXPECT_EQ(warmup_steps_of(config, 100), 10);
-  config.warmup_ratio.reset();
-  config.warmup_steps = 0;
+  config.optimisation.warmup_ratio.reset();
+  config.optimisation.warmup_steps = 0;
   EXPECT_EQ(warmup_steps_of(config, 100), 0);
 }
 
 TEST_F(ConfigTest, DefaultsOfTheAdapter) {
   Config config = text("r: 4\n");
   fill_defaults(config);
-  EXPECT_EQ(config.lora_alpha, 8);
-  EXPECT_EQ(config.learning_rate, 2e-4);
-  EXPECT_THAT(config.target_modules, ElementsAre("q_proj", "v_proj"));
+  EXPECT_EQ(config.adapter.lora_alpha, 8);
+  EXPECT_EQ(config.optimisation.learning_rate, 2e-4);
+  EXPECT_THAT(config.adapter.target_modules, ElementsAre("q_proj", "v_proj"));
   Config picture = image("");
   fill_defaults(picture);
-  EXPECT_EQ(picture.lora_alpha, 8);
-  EXPECT_THAT(picture.target_modules, ElementsAre("attention"));
+  EXPECT_EQ(picture.adapter.lora_alpha, 8);
+  EXPECT_THAT(picture.adapter.target_modules, ElementsAre("attention"));
 }
 
 TEST_F(ConfigTest, OutputRoot) {
@@ -136,8 +136,8 @@ TEST_F(ConfigTest, ShippedConfigurationsLoad) {
   for (const char* name : {"llm_increment", "sd_increment"}) {
     const Config config = load_config(std::string("configs/") + name + ".yaml", {parent});
     EXPECT_TRUE(is_warm_start(config));
-    EXPECT_EQ(config.replay, 0.5);
-    EXPECT_FALSE(config.learning_rate);
+    EXPECT_EQ(config.increment.replay, 0.5);
+    EXPECT_FALSE(config.optimisation.learning_rate);
   }
 }
 

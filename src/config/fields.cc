@@ -74,24 +74,24 @@ std::optional<std::string> show(const std::map<std::string, T>& values) {
 }
 
 struct TypeName {
-  std::string_view operator()(bool Config::*) const { return "true or false"; }
-  std::string_view operator()(std::int64_t Config::*) const { return "a whole number"; }
-  std::string_view operator()(double Config::*) const { return "a number"; }
-  std::string_view operator()(std::string Config::*) const { return "a text"; }
+  std::string_view operator()(Access<bool>) const { return "true or false"; }
+  std::string_view operator()(Access<std::int64_t>) const { return "a whole number"; }
+  std::string_view operator()(Access<double>) const { return "a number"; }
+  std::string_view operator()(Access<std::string>) const { return "a text"; }
   template <typename T>
-  std::string_view operator()(std::optional<T> Config::*) const {
-    return (*this)(static_cast<T Config::*>(nullptr));
+  std::string_view operator()(Access<std::optional<T>>) const {
+    return (*this)(Access<T>(nullptr));
   }
-  std::string_view operator()(std::vector<std::string> Config::*) const {
+  std::string_view operator()(Access<std::vector<std::string>>) const {
     return "a text or a list of texts";
   }
-  std::string_view operator()(std::map<std::string, std::string> Config::*) const {
+  std::string_view operator()(Access<std::map<std::string, std::string>>) const {
     return "a mapping {name: text}";
   }
-  std::string_view operator()(std::map<std::string, std::int64_t> Config::*) const {
+  std::string_view operator()(Access<std::map<std::string, std::int64_t>>) const {
     return "a mapping {module: whole number}";
   }
-  std::string_view operator()(std::map<std::string, double> Config::*) const {
+  std::string_view operator()(Access<std::map<std::string, double>>) const {
     return "a mapping {module: number}";
   }
 };
@@ -152,7 +152,9 @@ std::string range_text(const Range& range) {
 }
 
 std::optional<std::string> value_text(const Config& config, const Field& field) {
-  return std::visit([&](auto member) { return show(config.*member); }, field.member);
+  // The rows give access for writing as well; nothing is written here.
+  Config& values = const_cast<Config&>(config);
+  return std::visit([&](auto member) { return show(member(values)); }, field.member);
 }
 
 }  // namespace lora

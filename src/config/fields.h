@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The declaration of every key: name, member, aliases, range or choices, help. Reading YAML,
 // `key=value`, checking, config.resolved.yaml, help and docs/config.md all come from these rows.
-// To add a key: one member in config.h, one row in a fields_*.cc.
+// To add a key: one member in groups.h, one row in a fields_*.cc.
 #pragma once
 
 #include <limits>
@@ -17,13 +17,49 @@
 
 namespace lora {
 
-using Member =
-    std::variant<bool Config::*, std::int64_t Config::*, double Config::*, std::string Config::*,
-                 std::optional<bool> Config::*, std::optional<std::int64_t> Config::*,
-                 std::optional<double> Config::*, std::vector<std::string> Config::*,
-                 std::map<std::string, std::string> Config::*,
-                 std::map<std::string, std::int64_t> Config::*,
-                 std::map<std::string, double> Config::*>;
+// Where a key's value lies, by the type of the value.
+template <typename T>
+using Access = T& (*)(Config&);
+using Member = std::variant<
+    Access<bool>, Access<std::int64_t>, Access<double>, Access<std::string>,
+    Access<std::optional<bool>>, Access<std::optional<std::int64_t>>, Access<std::optional<double>>,
+    Access<std::vector<std::string>>, Access<std::map<std::string, std::string>>,
+    Access<std::map<std::string, std::int64_t>>, Access<std::map<std::string, double>>>;
+
+template <auto Key>
+auto& value_in_run(Config& config) {
+  return config.*Key;
+}
+template <auto Group, auto Key>
+auto& value_in_group(Config& config) {
+  return (config.*Group).*Key;
+}
+
+// How the rows name a member: in_adapter<&AdapterConfig::lora_rank>.
+template <auto Key>
+constexpr auto in_run = &value_in_run<Key>;
+template <auto Key>
+constexpr auto in_data = &value_in_group<&Config::data, Key>;
+template <auto Key>
+constexpr auto in_adapter = &value_in_group<&Config::adapter, Key>;
+template <auto Key>
+constexpr auto in_increment = &value_in_group<&Config::increment, Key>;
+template <auto Key>
+constexpr auto in_optimisation = &value_in_group<&Config::optimisation, Key>;
+template <auto Key>
+constexpr auto in_length = &value_in_group<&Config::length, Key>;
+template <auto Key>
+constexpr auto in_machine = &value_in_group<&Config::machine, Key>;
+template <auto Key>
+constexpr auto in_text = &value_in_group<&Config::text, Key>;
+template <auto Key>
+constexpr auto in_images = &value_in_group<&Config::images, Key>;
+template <auto Key>
+constexpr auto in_prior = &value_in_group<&Config::prior, Key>;
+template <auto Key>
+constexpr auto in_watch = &value_in_group<&Config::watch, Key>;
+template <auto Key>
+constexpr auto in_sampling = &value_in_group<&Config::sampling, Key>;
 
 // Numbers allowed: low to high, both included unless `open` (then greater than low).
 struct Range {

@@ -73,7 +73,7 @@ const Field* known_field(const std::string& written, const Place& place, Problem
 }
 
 template <typename Member>
-constexpr bool kIsList = std::is_same_v<Member, std::vector<std::string> Config::*>;
+constexpr bool kIsList = std::is_same_v<Member, Access<std::vector<std::string>>>;
 
 bool holds_list(const Field& field) {
   return std::visit([](auto member) { return kIsList<decltype(member)>; }, field.member);
@@ -82,7 +82,7 @@ bool holds_list(const Field& field) {
 bool holds_map(const Field& field) {
   return std::visit(
       [](auto member) {
-        return requires { (Config{}.*member)["key"]; };
+        return requires { member(std::declval<Config&>())["key"]; };
       },
       field.member);
 }

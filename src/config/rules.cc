@@ -11,7 +11,7 @@ void check_required(const RuleContext& context) {
   if (config.base_model.empty()) {
     context.say("base_model", "missing (expected the folder of the model); add `base_model: ...`");
   }
-  if (config.train_data_dir.empty() && config.metadata_path.empty()) {
+  if (config.data.train_data_dir.empty() && config.data.metadata_path.empty()) {
     context.say("train_data_dir",
                 "missing (expected the training file or folder); add `train_data_dir: ...`");
   }

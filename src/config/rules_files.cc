@@ -92,9 +92,9 @@ void infer_task(const RuleContext& context) {
 void check_data_paths(const RuleContext& context) {
   const Config& config = context.config;
   const std::pair<std::string_view, const std::string*> paths[] = {
-      {"train_data_dir", &config.train_data_dir},
-      {"metadata_path", &config.metadata_path},
-      {"validation_data", &config.validation_data},
+      {"train_data_dir", &config.data.train_data_dir},
+      {"metadata_path", &config.data.metadata_path},
+      {"validation_data", &config.data.validation_data},
   };
   for (const auto& [key, path] : paths) {
     if (path->empty() || is_there(*path)) continue;
@@ -106,7 +106,7 @@ void check_data_paths(const RuleContext& context) {
                                          "history",     "prompt",     "text",   "messages",
                                          "image",       "completion", "caption"};
   const std::vector<std::string> roles(std::begin(kRoles), std::end(kRoles));
-  for (const auto& [role, column] : config.columns) {
+  for (const auto& [role, column] : config.data.columns) {
     if (std::ranges::find(roles, role) != roles.end()) continue;
     context.say("columns", fmt::format("unknown role (found '{}', expected one of {}){}", role,
                                        join_words(roles), did_you_mean(role, roles)));
@@ -115,7 +115,7 @@ void check_data_paths(const RuleContext& context) {
 
 // A path or version = warm start, a keyword = initialisation, anything else names both.
 void check_init(const RuleContext& context) {
-  std::string& value = context.config.init_lora_weights;
+  std::string& value = context.config.adapter.init_lora_weights;
   const std::string word = lower_ascii(value);
   if (word == "true" || word == "false" || word == "gaussian") {
     value = word;

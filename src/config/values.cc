@@ -61,18 +61,18 @@ class ValueReader {
       : field_(field), placer_(placer), config_(config), problems_(problems) {}
 
   template <typename T>
-  void operator()(const YAML::Node& node, T Config::*member) {
+  void operator()(const YAML::Node& node, Access<T> member) {
     T value{};
-    if (scalar(node, type_name(field_), value)) config_.*member = value;
+    if (scalar(node, type_name(field_), value)) member(config_) = value;
   }
 
   template <typename T>
-  void operator()(const YAML::Node& node, std::optional<T> Config::*member) {
+  void operator()(const YAML::Node& node, Access<std::optional<T>> member) {
     T value{};
-    if (scalar(node, type_name(field_), value)) config_.*member = value;
+    if (scalar(node, type_name(field_), value)) member(config_) = value;
   }
 
-  void operator()(const YAML::Node& node, std::vector<std::string> Config::*member) {
+  void operator()(const YAML::Node& node, Access<std::vector<std::string>> member) {
     std::vector<std::string> values;
     if (node.IsSequence()) {
       for (const YAML::Node& item : node) add(item, "a text", values);
@@ -87,11 +87,11 @@ class ValueReader {
     } else {
       return wrong_type(node, type_name(field_));
     }
-    config_.*member = values;
+    member(config_) = values;
   }
 
   template <typename T>
-  void operator()(const YAML::Node& node, std::map<std::string, T> Config::*member) {
+  void operator()(const YAML::Node& node, Access<std::map<std::string, T>> member) {
     if (!node.IsMap()) return wrong_type(node, type_name(field_));
     std::map<std::string, T> values;
     for (const auto& item : node) {
@@ -102,7 +102,7 @@ class ValueReader {
         values[item.first.Scalar()] = value;
       }
     }
-    config_.*member = values;
+    member(config_) = values;
   }
 
  private:

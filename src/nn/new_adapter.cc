@@ -66,20 +66,20 @@ std::shared_ptr<Adapter> fresh(const Config& config, const NamedLayer& named,
   const auto adapter = std::make_shared<Adapter>();
   adapter->alpha = size.alpha;
   adapter->scale = size.scale;
-  adapter->dropout = config.lora_dropout.value_or(0);
+  adapter->dropout = config.adapter.lora_dropout.value_or(0);
   std::vector<std::int64_t> a_shape = layer.weight.sizes().vec();
   a_shape[0] = size.rank;
   std::vector<std::int64_t> b_shape = {layer.out_features(), size.rank};
   if (layer.is_conv) b_shape.insert(b_shape.end(), {1, 1});
   const double fan_in = static_cast<double>(layer.weight[0].numel());
-  if (config.init_lora_weights == "gaussian") {
+  if (config.adapter.init_lora_weights == "gaussian") {
     adapter->a =
         at::empty(a_shape, at::kFloat).normal_(0, 1 / static_cast<double>(size.rank), random);
   } else {
     adapter->a = uniform(a_shape, 1 / std::sqrt(fan_in), random);
   }
   adapter->b = at::zeros(b_shape, at::kFloat);
-  if (config.init_lora_weights == "false") {
+  if (config.adapter.init_lora_weights == "false") {
     adapter->b = uniform(b_shape, 1 / std::sqrt(static_cast<double>(size.rank)), random);
   }
   const at::Device device = layer.weight.device();
@@ -105,7 +105,7 @@ bool is_target(std::string_view target, std::string_view layer, bool is_conv) {
 }
 
 std::vector<NamedLayer> target_layers(const Config& config, const std::vector<NamedLayer>& layers) {
-  for (const std::string& target : config.target_modules) {
+  for (const std::string& target : config.adapter.target_modules) {
     const bool found = std::any_of(layers.begin(), layers.end(), [&](const NamedLayer& layer) {
       return is_target(target, layer.name, layer.layer->is_conv);
     });
@@ -116,22 +116,24 @@ std::vector<NamedLayer> target_layers(const Config& config, const std::vector<Na
   }
   std::vector<NamedLayer> chosen;
   for (const NamedLayer& layer : layers) {
-    const bool wanted = std::any_of(config.target_modules.begin(), config.target_modules.end(),
-                                    [&](const std::string& target) {
-                                      return is_target(target, layer.name, layer.layer->is_conv);
-                                    });
+    const bool wanted =
+        std::any_of(config.adapter.target_modules.begin(), config.adapter.target_modules.end(),
+                    [&](const std::string& target) {
+                      return is_target(target, layer.name, layer.layer->is_conv);
+                    });
     if (wanted) chosen.push_back(layer);
   }
   return chosen;
 }
 
 AdapterSize adapter_size(const Config& config, const std::string& layer) {
-  const double rank = match_pattern(as_pattern(config.rank_pattern), layer, "rank_pattern")
-                          .value_or(static_cast<double>(config.lora_rank.value()));
-  const double alpha = match_pattern(as_pattern(config.alpha_pattern), layer, "alpha_pattern")
-                           .value_or(config.lora_alpha.value());
+  const double rank = match_pattern(as_pattern(config.adapter.rank_pattern), layer, "rank_pattern")
+                          .value_or(static_cast<double>(config.adapter.lora_rank.value()));
+  const double alpha =
+      match_pattern(as_pattern(config.adapter.alpha_pattern), layer, "alpha_pattern")
+          .value_or(config.adapter.lora_alpha.value());
   const auto whole = static_cast<std::int64_t>(rank);
-  return {whole, alpha, lora_scale(alpha, whole, config.use_rslora.value_or(false))};
+  return {whole, alpha, lora_scale(alpha, whole, config.adapter.use_rslora.value_or(false))};
 }
 
 void create_adapters(const Config& config, const std::vector<NamedLayer>& targets) {
@@ -139,7 +141,7 @@ void create_adapters(const Config& config, const std::vector<NamedLayer>& target
   at::Generator random = at::detail::createCPUGenerator(static_cast<std::uint64_t>(config.seed));
   for (const NamedLayer& named : targets) {
     named.layer->adapter = fresh(config, named, random);
-    if (config.use_dora.value_or(false)) set_magnitude(*named.layer);
+    if (config.adapter.use_dora.value_or(false)) set_magnitude(*named.layer);
   }
 }
 

@@ -17,8 +17,8 @@ namespace lora {
 // Throws Error (usage) for a regular expression that does not compile.
 bool is_target(std::string_view target, std::string_view layer, bool is_conv);
 
-// The layers that config.target_modules names, in the model's order. Throws Error (usage) for a
-// target that names no layer, listing the module names of the model.
+// The layers that config.adapter.target_modules names, in the model's order. Throws Error (usage)
+// for a target that names no layer, listing the module names of the model.
 std::vector<NamedLayer> target_layers(const Config& config, const std::vector<NamedLayer>& layers);
 
 // Rank, alpha and scale of a layer: patterns first, then lora_rank and lora_alpha.

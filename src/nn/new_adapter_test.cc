@@ -36,9 +36,9 @@ class NewAdapters : public testing::Test {
     conv_.weight = at::randn({8, 4, 3, 3});
     conv_.is_conv = true;
     conv_.padding = 1;
-    config_.target_modules = {"q_proj", "conv1"};
-    config_.lora_rank = 4;
-    config_.lora_alpha = 8;
+    config_.adapter.target_modules = {"q_proj", "conv1"};
+    config_.adapter.lora_rank = 4;
+    config_.adapter.lora_alpha = 8;
   }
   std::vector<NamedLayer> layers() { return {{"a.q_proj", &q_}, {"a.conv1", &conv_}}; }
 
@@ -50,7 +50,7 @@ TEST_F(NewAdapters, ChangeNothingAtFirst) {
   const at::Tensor x = at::randn({3, 16});
   const at::Tensor before = q_.forward(x);
   for (const bool dora : {false, true}) {
-    config_.use_dora = dora;
+    config_.adapter.use_dora = dora;
     create_adapters(config_, target_layers(config_, {{"a.q_proj", &q_}, {"a.conv1", &conv_}}));
     EXPECT_TRUE(at::allclose(q_.forward(x), before, 1e-5, 1e-6));
     EXPECT_EQ(q_.adapter->magnitude.defined(), dora);
@@ -81,16 +81,16 @@ TEST_F(NewAdapters, DependOnTheSeedAlone) {
 }
 
 TEST_F(NewAdapters, FollowPatternsAndRsLora) {
-  config_.rank_pattern = {{"q_proj", 2}};
-  config_.alpha_pattern = {{"a.conv1", 3}};
-  config_.use_rslora = true;
+  config_.adapter.rank_pattern = {{"q_proj", 2}};
+  config_.adapter.alpha_pattern = {{"a.conv1", 3}};
+  config_.adapter.use_rslora = true;
   EXPECT_EQ(adapter_size(config_, "a.q_proj").rank, 2);
   EXPECT_DOUBLE_EQ(adapter_size(config_, "a.q_proj").scale, 8 / std::sqrt(2.0));
   EXPECT_DOUBLE_EQ(adapter_size(config_, "a.conv1").scale, 1.5);
 }
 
 TEST_F(NewAdapters, ATargetThatNamesNothingIsAnError) {
-  config_.target_modules = {"q_proj", "query"};
+  config_.adapter.target_modules = {"q_proj", "query"};
   try {
     target_layers(config_, layers());
     FAIL();

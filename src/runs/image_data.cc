@@ -23,29 +23,29 @@ std::string manifest_path(const ImageRecord& record) {
 
 ImageDataOptions image_data_options(const Config& config) {
   ImageDataOptions options;
-  options.folder = config.train_data_dir;
-  options.metadata = config.metadata_path;
-  options.buckets = config.buckets;
-  options.rule.resolution = static_cast<int>(config.resolution);
-  options.rule.min_size = static_cast<int>(config.bucket_min);
-  options.rule.max_size = static_cast<int>(config.bucket_max);
-  options.rule.step = static_cast<int>(config.bucket_step);
+  options.folder = config.data.train_data_dir;
+  options.metadata = config.data.metadata_path;
+  options.buckets = config.images.buckets;
+  options.rule.resolution = static_cast<int>(config.images.resolution);
+  options.rule.min_size = static_cast<int>(config.images.bucket_min);
+  options.rule.max_size = static_cast<int>(config.images.bucket_max);
+  options.rule.step = static_cast<int>(config.images.bucket_step);
   options.keep_duplicates = true;  // the user's repeats are meant
-  options.captions.trigger = config.trigger_word;
+  options.captions.trigger = config.images.trigger_word;
   options.captions.clean = false;  // captions are trained as they are written
   return options;
 }
 
 ImageSourceOptions source_options(const Config& config) {
-  return {.batch_size = config.batch_size,
+  return {.batch_size = config.length.batch_size,
           .seed = config.seed,
-          .repeats = config.repeats,
-          .shuffle = config.shuffle,
-          .flip = config.flip,
-          .replay = config.replay,
-          .caption_dropout = config.caption_dropout,
-          .caption_shuffle = config.caption_shuffle,
-          .keep_tokens = config.keep_tokens};
+          .repeats = config.data.repeats,
+          .shuffle = config.data.shuffle,
+          .flip = config.images.flip,
+          .replay = config.increment.replay,
+          .caption_dropout = config.images.caption_dropout,
+          .caption_shuffle = config.images.caption_shuffle,
+          .keep_tokens = config.images.keep_tokens};
 }
 
 std::vector<ImageEntry> entries(const std::vector<ImageRecord>& records) {
@@ -67,41 +67,42 @@ Size parse_size(const std::string& text, const std::string& where) {
 }
 
 std::vector<ImageRequest> sample_requests(const Config& config) {
-  const auto side = static_cast<int>(config.resolution);
-  const Size size =
-      config.sample_size.empty() ? Size{side, side} : parse_size(config.sample_size, "sample_size");
+  const auto side = static_cast<int>(config.images.resolution);
+  const Size size = config.sampling.sample_size.empty()
+                        ? Size{side, side}
+                        : parse_size(config.sampling.sample_size, "sample_size");
   std::vector<ImageRequest> requests;
-  for (const std::string& prompt : config.sample_prompts) {
+  for (const std::string& prompt : config.sampling.sample_prompts) {
     requests.push_back({.prompt = prompt,
-                        .negative = config.sample_negative,
-                        .steps = config.sample_steps,
-                        .guidance = config.sample_guidance,
-                        .sampler = config.sample_sampler,
-                        .seed = config.sample_seed,
+                        .negative = config.sampling.sample_negative,
+                        .steps = config.sampling.sample_steps,
+                        .guidance = config.sampling.sample_guidance,
+                        .sampler = config.sampling.sample_sampler,
+                        .seed = config.sampling.sample_seed,
                         .width = size.width,
                         .height = size.height,
-                        .clip_skip = config.clip_skip,
-                        .positions = config.max_token_length,
-                        .zero_terminal_snr = config.zero_terminal_snr});
+                        .clip_skip = config.images.clip_skip,
+                        .positions = config.images.max_token_length,
+                        .zero_terminal_snr = config.images.zero_terminal_snr});
   }
   return requests;
 }
 
 Path cache_folder(const Config& config) {
-  return config.cache_latents ? output_root(config) / ".cache" / "latents" : Path();
+  return config.images.cache_latents ? output_root(config) / ".cache" / "latents" : Path();
 }
 
 std::string vae_key(const Config& config) {
   const Path base = config.base_model;
   const Path folder = base / "vae";
   if (!std::filesystem::is_directory(folder)) {
-    return sha256(config.mixed_precision + sha256_file(base));
+    return sha256(config.machine.mixed_precision + sha256_file(base));
   }
   std::set<Path> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.is_regular_file()) files.insert(entry.path());
   }
-  std::string hashes = config.mixed_precision;
+  std::string hashes = config.machine.mixed_precision;
   for (const Path& file : files) hashes += sha256_file(file);
   return sha256(hashes);
 }

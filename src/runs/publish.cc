@@ -23,9 +23,9 @@ std::string host_name() {
 
 AdapterFile finished_adapter(const FinishedRun& run) {
   AdapterFile adapter = detach(run.targets, run.task.kind());
-  adapter.use_rslora = run.config.use_rslora.value_or(false);
-  adapter.use_dora = run.config.use_dora.value_or(false);
-  adapter.dropout = run.config.lora_dropout.value_or(0);
+  adapter.use_rslora = run.config.adapter.use_rslora.value_or(false);
+  adapter.use_dora = run.config.adapter.use_dora.value_or(false);
+  adapter.dropout = run.config.adapter.lora_dropout.value_or(0);
   adapter.base_model = run.config.base_model;
   for (const AdapterModule& module : adapter.modules) {
     const bool finite =
@@ -39,22 +39,22 @@ AdapterFile finished_adapter(const FinishedRun& run) {
 }
 
 RecipeRecord recipe_of(const Config& config, const TrainResult& result, double passes) {
-  return {.peak_learning_rate = config.learning_rate.value(),
-          .optimizer = config.optimizer,
-          .schedule = config.lr_scheduler,
-          .retain = config.retain,
-          .precision = config.mixed_precision,
+  return {.peak_learning_rate = config.optimisation.learning_rate.value(),
+          .optimizer = config.optimisation.optimizer,
+          .schedule = config.optimisation.lr_scheduler,
+          .retain = config.increment.retain,
+          .precision = config.machine.mixed_precision,
           .epochs = passes,
           .warmup_steps = warmup_steps_of(config, result.steps),
-          .batch_size = config.batch_size,
-          .accumulation = config.gradient_accumulation_steps,
+          .batch_size = config.length.batch_size,
+          .accumulation = config.length.gradient_accumulation_steps,
           .seed = config.seed,
-          .replay = config.replay,
-          .loraplus_ratio = config.loraplus_lr_ratio,
-          .weight_decay = config.weight_decay,
-          .max_seq_length = config.max_seq_length,
-          .resolution = config.resolution,
-          .clip_skip = config.clip_skip};
+          .replay = config.increment.replay,
+          .loraplus_ratio = config.optimisation.loraplus_lr_ratio,
+          .weight_decay = config.optimisation.weight_decay,
+          .max_seq_length = config.text.max_seq_length,
+          .resolution = config.images.resolution,
+          .clip_skip = config.images.clip_skip};
 }
 
 RunRecord run_of(const FinishedRun& run) {
@@ -115,11 +115,11 @@ Version publish_run(FinishedRun run) {
   version.task_type = run.config.task_type;
   version.run = run_of(run);
   version.weights = weights_record(adapter);
-  version.weights.targets = run.config.target_modules;
-  version.weights.rank = run.config.lora_rank.value();
-  version.weights.alpha = run.config.lora_alpha.value();
-  version.weights.rank_pattern = run.config.rank_pattern;
-  version.weights.alpha_pattern = run.config.alpha_pattern;
+  version.weights.targets = run.config.adapter.target_modules;
+  version.weights.rank = run.config.adapter.lora_rank.value();
+  version.weights.alpha = run.config.adapter.lora_alpha.value();
+  version.weights.rank_pattern = run.config.adapter.rank_pattern;
+  version.weights.alpha_pattern = run.config.adapter.alpha_pattern;
   version.base = run.base;
   run.task.describe(version);
   version.run.samples_seen =

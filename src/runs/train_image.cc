@@ -37,7 +37,7 @@ class ImageRun final : public TrainTask {
         cache_(cache_folder(config_), vae_key(config_), options_) {
     check_clip_skip();
     read_data();
-    if (config_.replay > 0) read_replay(setup.parent);
+    if (config_.increment.replay > 0) read_replay(setup.parent);
     if (setup.parent && setup.parent->data) old_stats_ = *setup.parent->data;
     make_objective();
   }
@@ -45,7 +45,7 @@ class ImageRun final : public TrainTask {
   // The UNet; the text encoders only where they are trained.
   std::vector<NamedLayer> layers() override {
     std::vector<NamedLayer> layers = layers_of(*sd_);
-    if (!config_.train_text_encoder) {
+    if (!config_.images.train_text_encoder) {
       std::erase_if(layers,
                     [](const NamedLayer& layer) { return !layer.name.starts_with("unet."); });
     }
@@ -53,7 +53,7 @@ class ImageRun final : public TrainTask {
   }
 
   std::vector<NamedLayer> learning(const std::vector<NamedLayer>& targets) const override {
-    return learning_layers(*sd_, config_.clip_skip, targets);
+    return learning_layers(*sd_, config_.images.clip_skip, targets);
   }
 
   Objective& objective() override { return *objective_; }
@@ -61,8 +61,8 @@ class ImageRun final : public TrainTask {
   void add_facts(PreflightInput& input) override {
     const double steps = static_cast<double>(input.total_steps.value_or(0));
     const double batches = static_cast<double>(source_->batches_per_epoch());
-    input.passes =
-        steps * static_cast<double>(config_.gradient_accumulation_steps) / std::max(1.0, batches);
+    input.passes = steps * static_cast<double>(config_.length.gradient_accumulation_steps) /
+                   std::max(1.0, batches);
     if (input.parent) input.parent->replay_problems = replay_problems_;
     if (input.base) input.base->prediction_type = prediction_name();
     input.pixels_per_latent = sd_->pixels_per_latent();
@@ -77,18 +77,19 @@ class ImageRun final : public TrainTask {
   }
 
   void start() override {
-    if (!config_.prior_preservation) return;
+    if (!config_.prior.prior_preservation) return;
     read_prior();
     make_objective();
   }
 
   std::vector<std::string> report() const override {
     std::vector<std::string> lines = notes_;
-    lines.push_back(fmt::format("data: {} pictures of {}", train_.size(), config_.train_data_dir));
+    lines.push_back(
+        fmt::format("data: {} pictures of {}", train_.size(), config_.data.train_data_dir));
     if (!validation_.empty()) {
       lines.push_back(fmt::format("validation: {} pictures", validation_.size()));
     }
-    if (config_.replay > 0) {
+    if (config_.increment.replay > 0) {
       lines.push_back(fmt::format("replay: {} old pictures an epoch, of {} of the parent's",
                                   source_->old_per_epoch(), old_.size()));
     }
@@ -101,8 +102,8 @@ class ImageRun final : public TrainTask {
 
   void describe(Version& version) const override {
     DataRecord& data = version.data;
-    data.train_path = config_.train_data_dir;
-    data.metadata_path = config_.metadata_path;
+    data.train_path = config_.data.train_data_dir;
+    data.metadata_path = config_.data.metadata_path;
     data.format = "pictures";
     data.new_samples = static_cast<std::int64_t>(train_.size());
     data.replay_samples = source_->old_per_epoch();
@@ -137,7 +138,7 @@ class ImageRun final : public TrainTask {
     const std::string name = folder.lexically_normal().filename().string();
     // No date: the same run gives the same bytes; version.json has it.
     KohyaInfo info{.name = name,
-                   .resolution = fmt::format("{0}x{0}", config_.resolution),
+                   .resolution = fmt::format("{0}x{0}", config_.images.resolution),
                    .prediction_type = sd_->prediction() == Prediction::v ? "v" : "epsilon",
                    .extra = kohya_extra()};
     write_file_atomic(folder / (name + ".safetensors"), encode_kohya(adapter, info));
@@ -158,8 +159,8 @@ class ImageRun final : public TrainTask {
     for (const ImageRecord& record : records) rows.push_back(record_json(record));
     const Loss loss = fixed_noise_loss(
         *sd_, NoiseSchedule(schedule()), records, cache_, [&](const std::string& caption) {
-          return encode_prompts(*sd_, prompts_, {caption}, config_.max_token_length,
-                                config_.clip_skip);
+          return encode_prompts(*sd_, prompts_, {caption}, config_.images.max_token_length,
+                                config_.images.clip_skip);
         });
     return {Json{{"pictures", rows}}.dump(), loss.sum.item<double>() / std::max(1.0, loss.count)};
   }
@@ -167,12 +168,12 @@ class ImageRun final : public TrainTask {
  private:
   static std::unique_ptr<StableDiffusion> load_model(const TaskSetup& setup) {
     SdLoadOptions options{.dtype = setup.precision.dtype, .device = setup.device};
-    const std::string& wanted = setup.config.prediction_type;
+    const std::string& wanted = setup.config.images.prediction_type;
     if (wanted != "auto") {
       options.prediction = wanted == "epsilon" ? Prediction::epsilon : Prediction::v;
     }
     auto sd = StableDiffusion::load(setup.config.base_model, options);
-    sd->set_checkpointing(setup.config.gradient_checkpointing);
+    sd->set_checkpointing(setup.config.machine.gradient_checkpointing);
     return sd;
   }
 
@@ -182,33 +183,34 @@ class ImageRun final : public TrainTask {
 
   ScheduleConfig schedule() const {
     ScheduleConfig schedule = sd_->config().schedule;
-    schedule.zero_terminal_snr |= config_.zero_terminal_snr;
+    schedule.zero_terminal_snr |= config_.images.zero_terminal_snr;
     return schedule;
   }
 
   void check_clip_skip() const {
     const std::int64_t layers = sd_->config().text.layers;
-    if (config_.clip_skip <= layers) return;
-    fail_usage("clip_skip: deeper than the text encoder (found ", config_.clip_skip,
+    if (config_.images.clip_skip <= layers) return;
+    fail_usage("clip_skip: deeper than the text encoder (found ", config_.images.clip_skip,
                ", expected at most ", layers, ", its layers); use 1 or 2");
   }
 
   // The parent's trigger is looked for where it has one.
   DataStats stats_of(const std::vector<ImageRecord>& records) const {
-    const std::string& own = config_.trigger_word;
+    const std::string& own = config_.images.trigger_word;
     DataStats stats = picture_stats(records, old_stats_.trigger.empty() ? own : old_stats_.trigger);
     stats.too_small = train_too_small_;
-    stats.settings = {{"resolution", config_.resolution}, {"buckets", config_.buckets}};
-    if (config_.buckets) {
-      stats.settings["bucket_min"] = config_.bucket_min;
-      stats.settings["bucket_max"] = config_.bucket_max;
-      stats.settings["bucket_step"] = config_.bucket_step;
+    stats.settings = {{"resolution", config_.images.resolution},
+                      {"buckets", config_.images.buckets}};
+    if (config_.images.buckets) {
+      stats.settings["bucket_min"] = config_.images.bucket_min;
+      stats.settings["bucket_max"] = config_.images.bucket_max;
+      stats.settings["bucket_step"] = config_.images.bucket_step;
     }
     std::size_t cut = 0;
     for (const ImageRecord& record : records) {
       const std::int64_t length = prompts_.length(record.caption);
       stats.longest = std::max(stats.longest, length);
-      cut += length > config_.max_token_length;
+      cut += length > config_.images.max_token_length;
     }
     stats.shares["cut"] = static_cast<double>(cut) / static_cast<double>(records.size());
     return stats;
@@ -232,12 +234,12 @@ class ImageRun final : public TrainTask {
   void read_data() {
     train_ = scan(options_);
     train_too_small_ = too_small_;
-    if (!config_.validation_data.empty()) {
+    if (!config_.data.validation_data.empty()) {
       ImageDataOptions options = options_;
-      options.folder = config_.validation_data;
+      options.folder = config_.data.validation_data;
       options.metadata.clear();
       validation_ = scan(options);
-    } else if (config_.validation_split > 0) {
+    } else if (config_.data.validation_split > 0) {
       split_validation();
     }
   }
@@ -245,7 +247,7 @@ class ImageRun final : public TrainTask {
   void split_validation() {
     shuffle(train_, Random(config_.seed, "validation", 0));
     const auto wanted = static_cast<std::size_t>(
-        std::ceil(static_cast<double>(train_.size()) * config_.validation_split));
+        std::ceil(static_cast<double>(train_.size()) * config_.data.validation_split));
     const std::size_t count = std::clamp<std::size_t>(wanted, 1, train_.size() - 1);
     validation_.assign(train_.end() - static_cast<std::ptrdiff_t>(count), train_.end());
     train_.resize(train_.size() - count);
@@ -268,7 +270,7 @@ class ImageRun final : public TrainTask {
     options.metadata.clear();
     options.captions = {};
     prior_ = scan(options);
-    for (ImageRecord& record : prior_) record.caption = config_.class_prompt;
+    for (ImageRecord& record : prior_) record.caption = config_.prior.class_prompt;
     info(fmt::format("class pictures: {}", prior_.size()));
   }
 
@@ -279,14 +281,15 @@ class ImageRun final : public TrainTask {
   }
 
   Metadata kohya_extra() const {
-    Metadata extra = {{"ss_num_train_images", std::to_string(train_.size())},
-                      {"ss_learning_rate", fmt::format("{:g}", config_.learning_rate.value_or(0))},
-                      {"ss_sd_model_name", Path(config_.base_model).filename().string()},
-                      {"ss_clip_skip", std::to_string(config_.clip_skip)},
-                      {"ss_seed", std::to_string(config_.seed)}};
-    extra["ss_tag_frequency"] = tag_frequency(train_, config_.train_data_dir);
-    if (!config_.trigger_word.empty()) {
-      extra["modelspec.trigger_phrase"] = config_.trigger_word;
+    Metadata extra = {
+        {"ss_num_train_images", std::to_string(train_.size())},
+        {"ss_learning_rate", fmt::format("{:g}", config_.optimisation.learning_rate.value_or(0))},
+        {"ss_sd_model_name", Path(config_.base_model).filename().string()},
+        {"ss_clip_skip", std::to_string(config_.images.clip_skip)},
+        {"ss_seed", std::to_string(config_.seed)}};
+    extra["ss_tag_frequency"] = tag_frequency(train_, config_.data.train_data_dir);
+    if (!config_.images.trigger_word.empty()) {
+      extra["modelspec.trigger_phrase"] = config_.images.trigger_word;
     }
     return extra;
   }
@@ -301,11 +304,12 @@ class ImageRun final : public TrainTask {
     task.validation = {validation_, &cache_};
     task.schedule = schedule();
     task.seed = config_.seed;
-    task.positions = config_.max_token_length;
-    task.clip_skip = config_.clip_skip;
-    task.noise_offset = config_.noise_offset;
-    task.train_text = config_.train_text_encoder;
-    task.loss = {.snr_gamma = config_.snr_gamma, .prior_weight = config_.prior_loss_weight};
+    task.positions = config_.images.max_token_length;
+    task.clip_skip = config_.images.clip_skip;
+    task.noise_offset = config_.images.noise_offset;
+    task.train_text = config_.images.train_text_encoder;
+    task.loss = {.snr_gamma = config_.images.snr_gamma,
+                 .prior_weight = config_.prior.prior_loss_weight};
     task.samples = sample_requests(config_);
     task.name = Path(config_.output_dir).lexically_normal().filename().string();
     objective_ = std::make_unique<ImageObjective>(std::move(task));

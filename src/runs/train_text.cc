@@ -26,15 +26,15 @@ namespace {
 constexpr std::size_t kProbeSamples = 4;
 
 TextDataOptions data_options(const Config& config, const Tokenizer& tokenizer) {
-  return {.max_seq_length = config.max_seq_length,
-          .batch_size = config.batch_size,
-          .packing = config.packing,
-          .length_bucketing = config.length_bucketing,
-          .shuffle = config.shuffle,
-          .train_on_prompt = config.train_on_prompt,
-          .repeats = config.repeats,
-          .validation_split = config.validation_split,
-          .replay = config.replay,
+  return {.max_seq_length = config.text.max_seq_length,
+          .batch_size = config.length.batch_size,
+          .packing = config.text.packing,
+          .length_bucketing = config.text.length_bucketing,
+          .shuffle = config.data.shuffle,
+          .train_on_prompt = config.text.train_on_prompt,
+          .repeats = config.data.repeats,
+          .validation_split = config.data.validation_split,
+          .replay = config.increment.replay,
           .seed = config.seed,
           .pad_id = tokenizer.special().pad.value_or(tokenizer.special().eos.value_or(0))};
 }
@@ -45,14 +45,14 @@ class TextRun final : public TrainTask {
       : config_(setup.config),
         device_(setup.device),
         tokenizer_(Tokenizer::load(config_.base_model)),
-        template_(config_.prompt_template, tokenizer_),
+        template_(config_.text.prompt_template, tokenizer_),
         options_(data_options(config_, *tokenizer_)) {
     read_data();
-    if (config_.replay > 0) read_replay(setup.parent);
+    if (config_.increment.replay > 0) read_replay(setup.parent);
     if (setup.parent) trained_before_ = trained_hashes(*setup.parent);
     model_ =
         load_causal_lm(config_.base_model, {.dtype = setup.precision.dtype, .device = device_});
-    model_->set_checkpointing(config_.gradient_checkpointing);
+    model_->set_checkpointing(config_.machine.gradient_checkpointing);
     source_ = std::make_unique<SampleSource>(train_.samples, old_.samples, options_);
     make_objective();
   }
@@ -64,8 +64,8 @@ class TextRun final : public TrainTask {
     input.prompt_template = template_record();
     const double steps = static_cast<double>(input.total_steps.value_or(0));
     const double batches = static_cast<double>(source_->batches_per_epoch());
-    input.passes =
-        steps * static_cast<double>(config_.gradient_accumulation_steps) / std::max(1.0, batches);
+    input.passes = steps * static_cast<double>(config_.length.gradient_accumulation_steps) /
+                   std::max(1.0, batches);
     if (input.parent) input.parent->replay_problems = replay_problems_;
     input.data = text_stats({{data_, train_}}, template_);
     add_overlaps(input);
@@ -74,18 +74,18 @@ class TextRun final : public TrainTask {
   std::vector<std::string> report() const override {
     std::vector<std::string> lines = data_.notes;
     lines.push_back(fmt::format("data: {} samples of {} ({}), {} tokens, {} trained",
-                                train_.samples.size(), config_.train_data_dir, data_.format,
+                                train_.samples.size(), config_.data.train_data_dir, data_.format,
                                 train_.tokens, train_.targets));
     if (train_.truncated > 0) {
       lines.push_back(
           fmt::format("data: {} samples are longer than max_seq_length {} and are cut "
                       "({} of them lose the end of the answer)",
-                      train_.truncated, config_.max_seq_length, train_.answers_cut));
+                      train_.truncated, config_.text.max_seq_length, train_.answers_cut));
     }
     if (!validation_.empty()) {
       lines.push_back(fmt::format("validation: {} samples", validation_samples_.samples.size()));
     }
-    if (config_.replay > 0) {
+    if (config_.increment.replay > 0) {
       lines.push_back(fmt::format("replay: {} old samples an epoch, of {} of the parent's",
                                   source_->old_per_epoch(), old_.samples.size()));
     }
@@ -96,13 +96,13 @@ class TextRun final : public TrainTask {
 
   void describe(Version& version) const override {
     DataRecord& data = version.data;
-    data.train_path = config_.train_data_dir;
-    data.metadata_path = config_.metadata_path;
+    data.train_path = config_.data.train_data_dir;
+    data.metadata_path = config_.data.metadata_path;
     data.format = data_.format;
-    data.columns = config_.columns;
+    data.columns = config_.data.columns;
     for (const Path& file : data_.files) data.file_sha256[file.string()] = sha256_file(file);
     data.new_samples = static_cast<std::int64_t>(train_.samples.size());
-    data.replay_samples = config_.replay > 0 ? source_->old_per_epoch() : 0;
+    data.replay_samples = config_.increment.replay > 0 ? source_->old_per_epoch() : 0;
     data.manifest_sha256 = sha256(data_manifest());
     if (!validation_data_.files.empty()) {
       Sha256 hash;
@@ -117,9 +117,9 @@ class TextRun final : public TrainTask {
     const auto add = [&](const std::vector<ManifestRow>& more) {
       rows.insert(rows.end(), more.begin(), more.end());
     };
-    if (config_.replay > 0) add(manifest_rows(old_data_, old_, "replay"));
+    if (config_.increment.replay > 0) add(manifest_rows(old_data_, old_, "replay"));
     if (!validation_samples_.samples.empty()) {
-      const TextDataset& from = config_.validation_data.empty() ? data_ : validation_data_;
+      const TextDataset& from = config_.data.validation_data.empty() ? data_ : validation_data_;
       add(manifest_rows(from, validation_samples_, "validation"));
     }
     return manifest_text(rows);
@@ -163,14 +163,15 @@ class TextRun final : public TrainTask {
 
  private:
   void read_data() {
-    data_ = load_text_dataset(config_.train_data_dir, config_.dataset_format, config_.columns);
+    data_ = load_text_dataset(config_.data.train_data_dir, config_.data.dataset_format,
+                              config_.data.columns);
     train_ = tokenize_dataset(data_, template_, options_);
-    if (!config_.validation_data.empty()) {
-      validation_data_ =
-          load_text_dataset(config_.validation_data, config_.dataset_format, config_.columns);
+    if (!config_.data.validation_data.empty()) {
+      validation_data_ = load_text_dataset(config_.data.validation_data,
+                                           config_.data.dataset_format, config_.data.columns);
       validation_samples_ = tokenize_dataset(validation_data_, template_, options_);
-    } else if (config_.validation_split > 0) {
-      validation_samples_ = take_validation(train_, config_.validation_split, config_.seed);
+    } else if (config_.data.validation_split > 0) {
+      validation_samples_ = take_validation(train_, config_.data.validation_split, config_.seed);
     }
     validation_ = fixed_batches(validation_samples_.samples, options_);
   }
@@ -203,7 +204,7 @@ class TextRun final : public TrainTask {
   void add_overlaps(PreflightInput& input) const {
     const auto fresh = records_of(data_, train_), old = records_of(old_data_, old_);
     if (!validation_samples_.samples.empty()) {
-      const TextDataset& from = config_.validation_data.empty() ? data_ : validation_data_;
+      const TextDataset& from = config_.data.validation_data.empty() ? data_ : validation_data_;
       const auto kept = records_of(from, validation_samples_);
       auto trained = fresh;
       trained.insert(trained.end(), old.begin(), old.end());
@@ -223,13 +224,13 @@ class TextRun final : public TrainTask {
                  .validation = validation_,
                  .device = device_,
                  .describe_last = [this] { return source_->describe_last(); },
-                 .prompts = config_.sample_prompts,
+                 .prompts = config_.sampling.sample_prompts,
                  .answer = [this](const std::string& prompt) { return answer(prompt); }});
   }
 
   std::string answer(const std::string& prompt) {
     const Message message{"user", prompt};
-    const GenerateOptions greedy{.max_tokens = config_.sample_max_tokens,
+    const GenerateOptions greedy{.max_tokens = config_.sampling.sample_max_tokens,
                                  .stop = template_.stop_ids()};
     const std::vector<Ids> out =
         generate(*model_, {template_.prompt_ids({&message, 1})}, greedy, device_);
@@ -237,7 +238,7 @@ class TextRun final : public TrainTask {
   }
 
   TemplateRecord template_record() const {
-    TemplateRecord record{.name = config_.prompt_template,
+    TemplateRecord record{.name = config_.text.prompt_template,
                           .string_sha256 = sha256(template_.source()),
                           .probe_sha256 = template_.fingerprint()};
     const SpecialIds& special = tokenizer_->special();

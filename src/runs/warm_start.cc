@@ -45,7 +45,7 @@ void grow(AdapterModule& module, const AdapterSize& size, at::Generator& random)
 std::optional<ParentVersion> find_parent(const Config& config) {
   if (!is_warm_start(config)) return {};
   ParentVersion parent;
-  parent.located = locate_version(config.init_lora_weights, output_root(config));
+  parent.located = locate_version(config.adapter.init_lora_weights, output_root(config));
   // A version's folder also tells alpha and targets (adapter_config.json).
   parent.adapter =
       read_located(parent.located,
@@ -85,7 +85,7 @@ std::string attach_parent(const Config& config, const ParentVersion& parent,
                           const std::vector<NamedLayer>& layers,
                           const std::vector<NamedLayer>& targets) {
   AdapterFile adapter = parent.adapter;
-  if (config.rank_policy == "grow") {
+  if (config.increment.rank_policy == "grow") {
     at::Generator random = at::detail::createCPUGenerator(static_cast<std::uint64_t>(config.seed));
     for (AdapterModule& module : adapter.modules) {
       grow(module, adapter_size(config, module.path), random);
@@ -99,7 +99,8 @@ std::string attach_parent(const Config& config, const ParentVersion& parent,
   require_complete(match, adapter, shapes);
   attach(adapter, match, layers);
   for (const NamedLayer& layer : layers) {
-    if (layer.layer->adapter) layer.layer->adapter->dropout = config.lora_dropout.value_or(0);
+    if (layer.layer->adapter)
+      layer.layer->adapter->dropout = config.adapter.lora_dropout.value_or(0);
   }
   return summary(match, adapter) + ", parent " + parent.located.name;
 }

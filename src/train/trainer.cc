@@ -25,12 +25,12 @@ TrainResult Trainer::run(bool resume) {
     optimizer_->step(pool_, rate);
     ++step_;
     meter_.add(window.loss, window.count, window.units);
-    if (every(config_.logging_steps) || step_ == total_) log_step(rate, norm);
+    if (every(config_.watch.logging_steps) || step_ == total_) log_step(rate, norm);
     meter_.pause();
 
     if (validation_due()) validate();
-    if (every(config_.sample_every)) sample();
-    if (every(config_.save_steps) && step_ < total_) save();
+    if (every(config_.sampling.sample_every)) sample();
+    if (every(config_.watch.save_steps) && step_ < total_) save();
     if (interrupt_requested() && step_ < total_ && !stop_) {
       TrainResult stopped = result();
       stopped.interrupted = true;
@@ -48,7 +48,7 @@ Trainer::Window Trainer::accumulate() {
   pool_.zero_gradients();
   epoch_ended_ = false;
   const double epoch = std::floor(objective_.epoch());
-  for (std::int64_t i = 0; i < config_.gradient_accumulation_steps && !epoch_ended_; ++i) {
+  for (std::int64_t i = 0; i < config_.length.gradient_accumulation_steps && !epoch_ended_; ++i) {
     const Loss loss = objective_.next();
     if (loss.count > 0) (scaler_.enabled() ? loss.sum * scaler_.scale() : loss.sum).backward();
     const at::Tensor sum = loss.sum.detach();
@@ -65,8 +65,9 @@ Trainer::Window Trainer::accumulate() {
 at::Tensor Trainer::divide_and_clip(const Window& window) {
   const double divisor = std::max(window.count, 1.0) * scaler_.scale();
   const at::Tensor norm = pool_.gradient_norm() / divisor;
-  if (config_.max_grad_norm > 0) {
-    pool_.scale_gradients((config_.max_grad_norm / (norm + 1e-6)).clamp_max(1.0) / divisor);
+  if (config_.optimisation.max_grad_norm > 0) {
+    pool_.scale_gradients((config_.optimisation.max_grad_norm / (norm + 1e-6)).clamp_max(1.0) /
+                          divisor);
   } else {
     pool_.scale_gradients(1 / divisor);
   }
@@ -76,9 +77,9 @@ at::Tensor Trainer::divide_and_clip(const Window& window) {
 // A device is asked only when a line is logged anyway, or before a checkpoint could be written.
 bool Trainer::finite(const Window& window, const at::Tensor& norm) {
   const bool look = device_.is_cpu() || scaler_.enabled() ||
-                    (step_ + 1) % config_.logging_steps == 0 || step_ + 1 == total_ ||
+                    (step_ + 1) % config_.watch.logging_steps == 0 || step_ + 1 == total_ ||
                     interrupt_requested() ||
-                    (config_.save_steps > 0 && (step_ + 1) % config_.save_steps == 0);
+                    (config_.watch.save_steps > 0 && (step_ + 1) % config_.watch.save_steps == 0);
   if (!look) return true;
   const double loss = window.loss.item<double>();
   const bool good = std::isfinite(loss) && std::isfinite(norm.item<double>());

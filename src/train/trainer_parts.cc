@@ -19,21 +19,22 @@ namespace {
 
 // The text encoders follow the same schedule at a peak of their own.
 void apply_text_encoder_rate(std::vector<Parameter>& parameters, const Config& config) {
-  const double peak = config.learning_rate.value();
+  const double peak = config.optimisation.learning_rate.value();
   if (peak <= 0) {
     fail_usage("text_encoder_lr: is a share of learning_rate (found ", peak,
                ", expected more than 0); choose a learning_rate such as 1e-7");
   }
   for (Parameter& parameter : parameters) {
     if (!parameter.name.starts_with("text_encoder")) continue;
-    parameter.lr_multiplier *= *config.text_encoder_lr / peak;
+    parameter.lr_multiplier *= *config.optimisation.text_encoder_lr / peak;
   }
 }
 
 std::vector<Parameter> grouped(const Config& config, std::vector<Parameter> parameters) {
-  for (Parameter& parameter : parameters) parameter.weight_decay = config.weight_decay;
-  if (config.text_encoder_lr) apply_text_encoder_rate(parameters, config);
-  if (config.loraplus_lr_ratio != 1) apply_loraplus(parameters, config.loraplus_lr_ratio);
+  for (Parameter& parameter : parameters) parameter.weight_decay = config.optimisation.weight_decay;
+  if (config.optimisation.text_encoder_lr) apply_text_encoder_rate(parameters, config);
+  if (config.optimisation.loraplus_lr_ratio != 1)
+    apply_loraplus(parameters, config.optimisation.loraplus_lr_ratio);
   return parameters;
 }
 
@@ -56,11 +57,11 @@ std::optional<double> optional_number(const nlohmann::json& value) {
 }  // namespace
 
 std::int64_t total_steps(const Config& config, const Objective& objective) {
-  if (config.max_steps) return *config.max_steps;
-  const std::int64_t accumulation = config.gradient_accumulation_steps;
+  if (config.length.max_steps) return *config.length.max_steps;
+  const std::int64_t accumulation = config.length.gradient_accumulation_steps;
   const std::int64_t an_epoch =
       (objective.micro_batches_per_epoch() + accumulation - 1) / accumulation;
-  const double steps = config.epochs.value_or(1) * static_cast<double>(an_epoch);
+  const double steps = config.length.epochs.value_or(1) * static_cast<double>(an_epoch);
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(steps - 1e-9)));
 }
 
@@ -68,11 +69,12 @@ Trainer::Trainer(TrainerSetup setup)
     : config_(setup.config),
       objective_(setup.objective),
       pool_(grouped(setup.config, std::move(setup.parameters))),
-      optimizer_(make_optimizer(config_.optimizer, {.beta1 = config_.adam_beta1,
-                                                    .beta2 = config_.adam_beta2,
-                                                    .epsilon = config_.adam_epsilon,
-                                                    .momentum = config_.momentum})),
-      scaler_(setup.precision.scaled, config_.loss_scale),
+      optimizer_(make_optimizer(config_.optimisation.optimizer,
+                                {.beta1 = config_.optimisation.adam_beta1,
+                                 .beta2 = config_.optimisation.adam_beta2,
+                                 .epsilon = config_.optimisation.adam_epsilon,
+                                 .momentum = config_.optimisation.momentum})),
+      scaler_(setup.precision.scaled, config_.machine.loss_scale),
       folder_(std::move(setup.folder)),
       fingerprint_(std::move(setup.fingerprint)),
       device_(pool_.values().device()),
@@ -89,14 +91,14 @@ void Trainer::begin() {
 }
 
 double Trainer::learning_rate() const {
-  const double peak = config_.learning_rate.value();
+  const double peak = config_.optimisation.learning_rate.value();
   const ScheduleSpan span{.warmup = warmup_,
                           .total = total_,
-                          .cycles = static_cast<double>(config_.lr_scheduler_cycles),
-                          .power = config_.lr_scheduler_power,
-                          .minimum = config_.lr_min_ratio,
+                          .cycles = static_cast<double>(config_.optimisation.lr_scheduler_cycles),
+                          .power = config_.optimisation.lr_scheduler_power,
+                          .minimum = config_.optimisation.lr_min_ratio,
                           .peak = peak};
-  return peak * schedule_factor(config_.lr_scheduler, span, step_);
+  return peak * schedule_factor(config_.optimisation.lr_scheduler, span, step_);
 }
 
 void Trainer::log_step(double rate, const at::Tensor& norm) {
@@ -104,7 +106,7 @@ void Trainer::log_step(double rate, const at::Tensor& norm) {
 }
 
 bool Trainer::validation_due() const {
-  return config_.eval_steps > 0 ? every(config_.eval_steps) : epoch_ended_;
+  return config_.watch.eval_steps > 0 ? every(config_.watch.eval_steps) : epoch_ended_;
 }
 
 void Trainer::validate() {
@@ -124,22 +126,23 @@ void Trainer::validate() {
 }
 
 void Trainer::keep_if_best(double loss) {
-  if (!best_loss_ || loss < *best_loss_ - config_.early_stopping_threshold) {
+  if (!best_loss_ || loss < *best_loss_ - config_.watch.early_stopping_threshold) {
     best_loss_ = loss;
     best_step_ = step_;
     bad_validations_ = 0;
-    if (config_.keep_best.value_or(config_.early_stopping)) best_ = pool_.snapshot();
+    if (config_.watch.keep_best.value_or(config_.watch.early_stopping)) best_ = pool_.snapshot();
     return;
   }
   ++bad_validations_;
-  if (!config_.early_stopping || bad_validations_ < config_.early_stopping_patience) return;
+  if (!config_.watch.early_stopping || bad_validations_ < config_.watch.early_stopping_patience)
+    return;
   stop_ = true;
   info(fmt::format("step {}: no better validation loss {} times; stopped early", step_,
                    bad_validations_));
 }
 
 void Trainer::sample() {
-  if (config_.sample_prompts.empty()) return;
+  if (config_.sampling.sample_prompts.empty()) return;
   const RandomScope random(device_);
   const TrainingMode evaluating(false);
   const at::NoGradGuard no_grad;
@@ -166,7 +169,8 @@ Path Trainer::save() {
                                      {"best_step", best_step_},
                                      {"bad_validations", bad_validations_}})
                          .dump(1);
-  const Path path = save_checkpoint(folder_ / "checkpoints", checkpoint, config_.keep_checkpoints);
+  const Path path =
+      save_checkpoint(folder_ / "checkpoints", checkpoint, config_.watch.keep_checkpoints);
   info("step " + std::to_string(step_) + ": saved " + path.string());
   return path;
 }
@@ -213,7 +217,7 @@ TrainResult Trainer::finish() {
     pool_.restore(best_, "best adapter");
     validation_last_ = best_loss_;
   }
-  if (best_step_ != step_ || !every(config_.sample_every)) sample();
+  if (best_step_ != step_ || !every(config_.sampling.sample_every)) sample();
   return result();
 }
 

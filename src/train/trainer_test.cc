@@ -96,10 +96,10 @@ class Trainers : public testing::Test {
  protected:
   Trainers() : folder_(std::filesystem::temp_directory_path() / join("lora_trainer_", getpid())) {
     std::filesystem::remove_all(folder_);
-    config_.learning_rate = 0.05;
-    config_.max_steps = 14;
-    config_.warmup_steps = 3;
-    config_.logging_steps = 3;
+    config_.optimisation.learning_rate = 0.05;
+    config_.length.max_steps = 14;
+    config_.optimisation.warmup_steps = 3;
+    config_.watch.logging_steps = 3;
   }
   ~Trainers() override { std::filesystem::remove_all(folder_); }
 
@@ -127,8 +127,8 @@ class Trainers : public testing::Test {
 };
 
 TEST_F(Trainers, LearnAndReport) {
-  config_.epochs = 20;
-  config_.max_steps.reset();
+  config_.length.epochs = 20;
+  config_.length.max_steps.reset();
   LinearTask task(4, 0);
   const TrainResult result = run(task);
   EXPECT_EQ(result.steps, 60);
@@ -143,9 +143,9 @@ TEST_F(Trainers, LearnAndReport) {
 // Killed after several steps, also in the middle of an epoch and between two log lines.
 TEST_F(Trainers, AResumedRunEqualsAnUninterruptedOneBitForBit) {
   for (const OptimizerRow& row : optimizer_rows()) {
-    config_.optimizer = row.name;
-    config_.keep_best = true;
-    config_.gradient_accumulation_steps = 2;
+    config_.optimisation.optimizer = row.name;
+    config_.watch.keep_best = true;
+    config_.length.gradient_accumulation_steps = 2;
     LinearTask whole(2, 0.3);
     const TrainResult expected = run(whole);
     const auto expected_rows = read_metrics(folder_ / "logs" / "metrics.jsonl");
@@ -174,25 +174,25 @@ TEST_F(Trainers, AResumedRunEqualsAnUninterruptedOneBitForBit) {
 
 // 12 samples in batches of 8: the second window of an epoch holds only 4.
 TEST_F(Trainers, AccumulationEqualsALargerBatch) {
-  config_.optimizer = "sgd";
+  config_.optimisation.optimizer = "sgd";
   LinearTask large(8, 0), small(1, 0);
   run(large);
-  config_.gradient_accumulation_steps = 8;
+  config_.length.gradient_accumulation_steps = 8;
   run(small);
   const std::vector<float> a = weights(large), b = weights(small);
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-6);
   LinearTask one(8, 0), eight(1, 0);
-  config_.gradient_accumulation_steps = 1;
+  config_.length.gradient_accumulation_steps = 1;
   EXPECT_EQ(total_steps(config_, one), 14);
-  config_.max_steps.reset();
-  config_.epochs = 3;
+  config_.length.max_steps.reset();
+  config_.length.epochs = 3;
   EXPECT_EQ(total_steps(config_, one), 6);
-  config_.gradient_accumulation_steps = 8;
+  config_.length.gradient_accumulation_steps = 8;
   EXPECT_EQ(total_steps(config_, eight), 6);
 }
 
 TEST_F(Trainers, ALossThatIsNotFiniteStopsTheRunAndSavesNothing) {
-  config_.save_steps = 4;
+  config_.watch.save_steps = 4;
   LinearTask task(4, 0);
   task.broken_at = 6;
   try {
@@ -224,9 +224,9 @@ TEST_F(Trainers, LossScalingChangesNothing) {
 }
 
 TEST_F(Trainers, EarlyStoppingKeepsTheBest) {
-  config_.early_stopping = true;
-  config_.early_stopping_patience = 2;
-  config_.eval_steps = 2;
+  config_.watch.early_stopping = true;
+  config_.watch.early_stopping_patience = 2;
+  config_.watch.eval_steps = 2;
   LinearTask task(4, 0);
   task.fixed_validation = {5, 4, 2, 3, 3, 3};  // before the first step, then at 2, 4, 6, 8
   const TrainResult result = run(task);
@@ -238,8 +238,8 @@ TEST_F(Trainers, EarlyStoppingKeepsTheBest) {
 }
 
 TEST_F(Trainers, OldCheckpointsAreRemoved) {
-  config_.save_steps = 3;
-  config_.keep_checkpoints = 2;
+  config_.watch.save_steps = 3;
+  config_.watch.keep_checkpoints = 2;
   LinearTask task(4, 0);
   run(task);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "checkpoints" / "step-000006"));
@@ -255,7 +255,7 @@ TEST_F(Trainers, ResumeWithoutACheckpointStartsAgain) {
 }
 
 TEST_F(Trainers, ResumeRefusesWhatDoesNotFit) {
-  config_.save_steps = 3;
+  config_.watch.save_steps = 3;
   LinearTask task(4, 0);
   run(task);
   // An incomplete checkpoint is passed over.

@@ -24,7 +24,7 @@ Result no_copies(const PreflightInput& in) {
     return error(fmt::format(
         "{}: the validation loss would tell nothing of samples that are trained on as well (found "
         "{}, expected none); remove these from one of the two sets",
-        in.config.validation_data.empty() ? "validation_split" : "validation_data",
+        in.config.data.validation_data.empty() ? "validation_split" : "validation_data",
         part(*in.leaked)));
   }
   if (in.known_before && in.known_before->found > 0) {
@@ -55,7 +55,7 @@ constexpr MeasureRow kLooks[] = {
 };
 
 bool is_expected(const PreflightInput& in, const std::string& term) {
-  return std::ranges::any_of(in.config.expect_shift, [&](const std::string& word) {
+  return std::ranges::any_of(in.config.increment.expect_shift, [&](const std::string& word) {
     return term.find(lower_ascii(word)) != std::string::npos;
   });
 }
@@ -189,7 +189,7 @@ std::vector<TermShift> lost_terms(const PreflightInput& in, const DataStats& old
 Result nothing_is_lost(const PreflightInput& in) {
   const DataStats* old = old_data(in);
   if (old == nullptr) return std::nullopt;
-  if (in.config.replay > 0) return ok("replay shows what the new data lack");
+  if (in.config.increment.replay > 0) return ok("replay shows what the new data lack");
   const std::vector<TermShift> lost = lost_terms(in, *old);
   if (lost.empty()) return ok(fmt::format("nothing of {}'s data is missing", in.parent->name));
   const std::string& name = in.parent->name;
@@ -226,7 +226,7 @@ CheckResult novelty(const PreflightInput& in, double old_loss, double new_loss) 
       name, ratio, new_loss, old_loss);
   if (ratio < kLittle) {
     result = warning("train_data_dir: " + found + ": there is little to learn");
-  } else if (ratio > kFar && in.config.replay == 0) {
+  } else if (ratio > kFar && in.config.increment.replay == 0) {
     result = warning("train_data_dir: " + found + ": much will be overwritten; set replay: 0.5");
   } else {
     result = ok(found);

@@ -55,10 +55,10 @@ PreflightInput increment(const DataStats& old, const DataStats& fresh) {
   PreflightInput in;
   const bool images = old.kind == "pictures";
   in.config.task_type = images ? "text-to-image" : "text-generation";
-  in.config.resolution = 64;
-  in.config.replay = 0.5;
-  in.config.prompt_template = "auto";
-  in.config.max_seq_length = 128;
+  in.config.images.resolution = 64;
+  in.config.increment.replay = 0.5;
+  in.config.text.prompt_template = "auto";
+  in.config.text.max_seq_length = 128;
   in.parent = ParentFacts{.name = "v1", .manifest = Version{}, .data = old};
   in.parent->manifest->prompt_template.name = "llama2";
   in.data = fresh;
@@ -105,7 +105,7 @@ void PrintTo(const Fault& row, std::ostream* out) { *out << row.name; }
 const Fault kFaults[] = {
     {"D01_eval", false,
      [](auto& in) {
-       in.config.validation_data = "valid.jsonl";
+       in.config.data.validation_data = "valid.jsonl";
        in.leaked = Overlap{2, 20, "valid.jsonl:3"};
      },
      "D01 error: validation_data: the validation loss would tell nothing of samples that are "
@@ -134,7 +134,7 @@ const Fault kFaults[] = {
     {"D02_declared", true,
      [](auto& in) {
        in.data->measures["brightness"] = about(0.3, 30, 3);
-       in.config.expect_shift = {"brightness"};
+       in.config.increment.expect_shift = {"brightness"};
      },
      ""},
     {"D03_new_word", true, [](auto& in) { in.data->terms.samples["hat"] = 30; },
@@ -142,7 +142,7 @@ const Fault kFaults[] = {
     {"D03_declared", true,
      [](auto& in) {
        in.data->terms.samples["red hat"] = 30;
-       in.config.expect_shift = {"Hat"};
+       in.config.increment.expect_shift = {"Hat"};
      },
      "D03 info: other captions than v1's, as declared: more: red hat (0 -> 100 %)\n"},
     {"D03_foreign", false,
@@ -156,7 +156,7 @@ const Fault kFaults[] = {
      "D03 info: v1 has no data_stats.json of such data; the data cannot be compared with it\n"},
     {"D04_gap", true,
      [](auto& in) {
-       in.config.replay = 0;
+       in.config.increment.replay = 0;
        in.data->terms.samples.erase("front view");
      },
      "D03 info: other captions than v1's: fewer: front view (50 -> 0 %)\n"
@@ -210,7 +210,7 @@ const Fault kFaults[] = {
      },
      "T05 warning: max_token_length: 12 of 30 captions lose their end (found up to 80 tokens, "
      "expected at most 75); set max_token_length: 150\n"},
-    {"P01_block", true, [](auto& in) { in.config.resolution = 60; },
+    {"P01_block", true, [](auto& in) { in.config.images.resolution = 60; },
      "P01 error: resolution: not a multiple of the 8 pixels that this VAE takes together (found "
      "60); set resolution: 56\n"},
     {"P01_other", true, [](auto& in) { in.data->settings["resolution"] = 128; },
@@ -247,7 +247,7 @@ TEST(DataChecks, Novelty) {
   EXPECT_EQ(novelty(in, 1, 1.01).verdict, Verdict::warning);
   EXPECT_EQ(novelty(in, 1, 2).verdict, Verdict::ok);
   EXPECT_EQ(novelty(in, 1, 5).verdict, Verdict::ok);  // replay
-  in.config.replay = 0;
+  in.config.increment.replay = 0;
   EXPECT_EQ(novelty(in, 0.4, 2).message,
             "train_data_dir: v1's loss on the new data is 5.00 times that on its own (found 2, its "
             "own 0.4): much will be overwritten; set replay: 0.5");

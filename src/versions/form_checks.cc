@@ -34,7 +34,7 @@ Result marker_is_like_before(const PreflightInput& in, const std::string& marker
     return error(
         fmt::format("prompt_template: {} would stand twice around the texts (found it in {:.0f} % "
                     "of the samples, and the template {} writes it); remove it from the data{}",
-                    marker, percent(now), in.config.prompt_template,
+                    marker, percent(now), in.config.text.prompt_template,
                     may_be_plain ? ", or set prompt_template: plain" : ""));
   }
   if (const DataStats* old = old_data(in)) {
@@ -147,7 +147,8 @@ Result captions_fit(const PreflightInput& in) {
   return warning(fmt::format(
       "max_token_length: {} of {} captions lose their end (found up to {} tokens, "
       "expected at most {}); {}",
-      count_of(*in.data, cut), in.data->samples, in.data->longest, in.config.max_token_length,
+      count_of(*in.data, cut), in.data->samples, in.data->longest,
+      in.config.images.max_token_length,
       enough <= 225 ? fmt::format("set max_token_length: {}", enough) : "shorten them"));
 }
 
@@ -161,14 +162,14 @@ Result samples_fit(const PreflightInput& in) {
       "max_seq_length: {:.0f} % of the {} are cut (the longest sample has {} tokens, "
       "expected at most {}); set max_seq_length: {}",
       percent(answers > kCut ? answers : cut), answers > kCut ? "answers" : "prompts",
-      in.data->longest, in.config.max_seq_length, in.data->longest);
+      in.data->longest, in.config.text.max_seq_length, in.data->longest);
   return answers > kCut ? error(std::move(message)) : warning(std::move(message));
 }
 
 Result size_fits_the_model(const PreflightInput& in) {
   const std::int64_t block = in.pixels_per_latent;
-  for (const auto& [key, value] : {std::pair("resolution", in.config.resolution),
-                                   std::pair("bucket_step", in.config.bucket_step)}) {
+  for (const auto& [key, value] : {std::pair("resolution", in.config.images.resolution),
+                                   std::pair("bucket_step", in.config.images.bucket_step)}) {
     if (value % block == 0) continue;
     return error(
         fmt::format("{0}: not a multiple of the {1} pixels that this VAE takes together (found "
@@ -190,7 +191,7 @@ Result size_is_as_before(const PreflightInput& in) {
     now = in.data->settings;
   } else if (parent->recipe.resolution > 0) {
     before["resolution"] = parent->recipe.resolution;
-    now["resolution"] = in.config.resolution;
+    now["resolution"] = in.config.images.resolution;
   }
   for (const auto& [key, value] : before) {
     if (!now.contains(key) || now[key] == value) continue;
@@ -200,13 +201,13 @@ Result size_is_as_before(const PreflightInput& in) {
     return warning(fmt::format("{0}: {1} was trained with {2}, this run with {3}; set {0}: {2}",
                                key, in.parent->name, text(value), text(now[key])));
   }
-  return ok(fmt::format("resolution {}", in.config.resolution));
+  return ok(fmt::format("resolution {}", in.config.images.resolution));
 }
 
 // Pictures of other proportions lose other parts to the crop.
 Result shape_is_as_before(const PreflightInput& in) {
   const DataStats* old = old_data(in);
-  const auto& expected = in.config.expect_shift;
+  const auto& expected = in.config.increment.expect_shift;
   if (old == nullptr || std::ranges::find(expected, "aspect") != expected.end()) return {};
   const auto before = old->measures.find("aspect"), now = in.data->measures.find("aspect");
   if (before == old->measures.end() || now == in.data->measures.end()) return {};
@@ -225,7 +226,8 @@ Result pictures_fit(const PreflightInput& in) {
     return warning(fmt::format(
         "resolution: {} of {} pictures are smaller than {} and are left out; lower "
         "resolution, or enlarge them with `lora prepare images --upscale`",
-        in.data->too_small, all, in.config.buckets ? in.config.bucket_min : in.config.resolution));
+        in.data->too_small, all,
+        in.config.images.buckets ? in.config.images.bucket_min : in.config.images.resolution));
   }
   if (Result shape = shape_is_as_before(in)) return shape;
   return ok("the pictures fit the resolution");

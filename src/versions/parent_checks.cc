@@ -104,18 +104,18 @@ Result rank_kept(const PreflightInput& in) {
   if (!in.parent) return std::nullopt;
   const auto rank = parent_rank(in);
   if (!rank) return std::nullopt;
-  if (!in.config.lora_rank || *in.config.lora_rank == *rank)
+  if (!in.config.adapter.lora_rank || *in.config.adapter.lora_rank == *rank)
     return ok(fmt::format("rank {}", *rank));
-  const bool larger = *in.config.lora_rank > *rank;
-  if (larger && in.config.rank_policy == "grow") {
+  const bool larger = *in.config.adapter.lora_rank > *rank;
+  if (larger && in.config.increment.rank_policy == "grow") {
     return CheckResult{"", Verdict::info,
                        fmt::format("lora_rank: the parent's {} grow to {}, computing the same",
-                                   *rank, *in.config.lora_rank)};
+                                   *rank, *in.config.adapter.lora_rank)};
   }
-  return error(
-      fmt::format("lora_rank: differs from the parent's (found {}, expected {}); set "
-                  "lora_rank: {}, or remove it{}",
-                  *in.config.lora_rank, *rank, *rank, larger ? ", or add rank_policy: grow" : ""));
+  return error(fmt::format(
+      "lora_rank: differs from the parent's (found {}, expected {}); set "
+      "lora_rank: {}, or remove it{}",
+      *in.config.adapter.lora_rank, *rank, *rank, larger ? ", or add rank_policy: grow" : ""));
 }
 
 Result scale_kept(const PreflightInput& in) {
@@ -133,7 +133,7 @@ Result scale_kept(const PreflightInput& in) {
     }
   }
   if (!alpha) {
-    if (in.config.lora_alpha) return ok("alpha as configured: the file does not say");
+    if (in.config.adapter.lora_alpha) return ok("alpha as configured: the file does not say");
     return error(
         fmt::format("lora_alpha: {} does not say its alpha, so its strength is not known; "
                     "set lora_alpha (many programs use {}, the rank)",
@@ -141,13 +141,13 @@ Result scale_kept(const PreflightInput& in) {
   }
   const double before = adapter_scale(*alpha, *rank, rslora);
   // A grown adapter keeps its scale where lora_alpha does not say otherwise (see inherit).
-  if (in.config.rank_policy == "grow" && !in.config.lora_alpha &&
-      in.config.use_rslora.value_or(rslora) == rslora) {
+  if (in.config.increment.rank_policy == "grow" && !in.config.adapter.lora_alpha &&
+      in.config.adapter.use_rslora.value_or(rslora) == rslora) {
     return ok(fmt::format("scale {}", before));
   }
-  const double after =
-      adapter_scale(in.config.lora_alpha.value_or(*alpha), in.config.lora_rank.value_or(*rank),
-                    in.config.use_rslora.value_or(rslora));
+  const double after = adapter_scale(in.config.adapter.lora_alpha.value_or(*alpha),
+                                     in.config.adapter.lora_rank.value_or(*rank),
+                                     in.config.adapter.use_rslora.value_or(rslora));
   if (std::abs(after - before) <= 1e-6 * std::abs(before))
     return ok(fmt::format("scale {}", before));
   return error(
@@ -159,7 +159,7 @@ Result scale_kept(const PreflightInput& in) {
 
 Result targets_kept(const PreflightInput& in) {
   if (!in.parent || !in.places || in.parent->modules.empty()) return std::nullopt;
-  if (in.config.target_modules.empty()) return ok("targets as the parent's");
+  if (in.config.adapter.target_modules.empty()) return ok("targets as the parent's");
   std::vector<std::string> added;
   for (const std::string& place : *in.places) {
     if (!in.parent->modules.contains(place)) added.push_back(place);
@@ -196,11 +196,12 @@ Result base_kept(const PreflightInput& in) {
                     parent->name, in.base->prediction_type, old.prediction_type));
   }
   if (parent->recipe.clip_skip != 0 && is_image_task(in.config) &&
-      parent->recipe.clip_skip != in.config.clip_skip) {
-    return error(fmt::format(
-        "clip_skip: differs from {}'s (found {}, expected {}); set clip_skip: "
-        "{}",
-        parent->name, in.config.clip_skip, parent->recipe.clip_skip, parent->recipe.clip_skip));
+      parent->recipe.clip_skip != in.config.images.clip_skip) {
+    return error(
+        fmt::format("clip_skip: differs from {}'s (found {}, expected {}); set clip_skip: "
+                    "{}",
+                    parent->name, in.config.images.clip_skip, parent->recipe.clip_skip,
+                    parent->recipe.clip_skip));
   }
   return ok("the base model is the parent's");
 }

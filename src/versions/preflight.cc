@@ -19,7 +19,8 @@ void run_row(const CheckRow& row, const PreflightInput& input, std::vector<Check
   if (!result) return;
   result->id = row.id;
   if (result->verdict == Verdict::error && !row.allow.empty()) {
-    if (std::ranges::find(input.config.allow, row.allow) != input.config.allow.end()) {
+    if (std::ranges::find(input.config.increment.allow, row.allow) !=
+        input.config.increment.allow.end()) {
       result->verdict = Verdict::allowed;
     } else {
       result->message += join(" (or pass it with `allow: [", row.allow, "]`)");
@@ -95,19 +96,19 @@ std::vector<CheckRecord> check_records(const std::vector<CheckResult>& results) 
 }
 
 void inherit(Config& config, const WeightsRecord& weights, std::optional<double> peak) {
-  fill(config.lora_rank, weights.rank);
-  fill(config.lora_dropout, weights.dropout);
-  fill(config.use_rslora, weights.rslora);
-  const double kept = config.rank_policy == "grow"
+  fill(config.adapter.lora_rank, weights.rank);
+  fill(config.adapter.lora_dropout, weights.dropout);
+  fill(config.adapter.use_rslora, weights.rslora);
+  const double kept = config.increment.rank_policy == "grow"
                           ? weights.alpha * adapter_scale(1, weights.rank, weights.rslora) /
-                                adapter_scale(1, *config.lora_rank, weights.rslora)
+                                adapter_scale(1, *config.adapter.lora_rank, weights.rslora)
                           : weights.alpha;
-  fill(config.lora_alpha, kept);
-  fill(config.use_dora, weights.dora);
-  if (config.target_modules.empty()) config.target_modules = weights.targets;
-  if (config.rank_pattern.empty()) config.rank_pattern = weights.rank_pattern;
-  if (config.alpha_pattern.empty()) config.alpha_pattern = weights.alpha_pattern;
-  if (peak) fill(config.learning_rate, kIncrementRate * *peak);
+  fill(config.adapter.lora_alpha, kept);
+  fill(config.adapter.use_dora, weights.dora);
+  if (config.adapter.target_modules.empty()) config.adapter.target_modules = weights.targets;
+  if (config.adapter.rank_pattern.empty()) config.adapter.rank_pattern = weights.rank_pattern;
+  if (config.adapter.alpha_pattern.empty()) config.adapter.alpha_pattern = weights.alpha_pattern;
+  if (peak) fill(config.optimisation.learning_rate, kIncrementRate * *peak);
 }
 
 double adapter_scale(double alpha, std::int64_t rank, bool rslora) {

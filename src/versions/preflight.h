@@ -83,7 +83,8 @@ std::vector<CheckRow> all_checks();
 // probe. Below 1.05 times there is little to learn; above 3 times the parent will be changed much.
 CheckResult novelty(const PreflightInput& input, double old_loss, double new_loss);
 
-// Runs all checks. An error whose name is in config.allow becomes `allowed`; the others say how.
+// Runs all checks. An error whose name is in config.increment.allow becomes `allowed`; the others
+// say how.
 std::vector<CheckResult> run_preflight(const PreflightInput& input);
 // One of them alone, for what must be known before the facts of the others can be.
 std::vector<CheckResult> run_check(std::string_view id, const PreflightInput& input);

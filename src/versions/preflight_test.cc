@@ -24,10 +24,10 @@ PreflightInput clean() {
   PreflightInput in;
   in.config.task_type = "text-generation";
   in.config.output_dir = "output/v2";
-  in.config.init_lora_weights = "v1";
-  in.config.replay = 0.5;
-  in.config.retain = "replay";
-  in.config.epochs = 3;
+  in.config.adapter.init_lora_weights = "v1";
+  in.config.increment.replay = 0.5;
+  in.config.increment.retain = "replay";
+  in.config.length.epochs = 3;
   Version v1;
   v1.name = "v1";
   v1.task_type = "text-generation";
@@ -101,18 +101,18 @@ const Fault kFaults[] = {
      },
      "W03 error: init_lora_weights: all 2 modules are zero; the file holds nothing that was "
      "learned: check that it is the right one\n"},
-    {"W04_W05_rank", [](auto& in) { in.config.lora_rank = 16; },
+    {"W04_W05_rank", [](auto& in) { in.config.adapter.lora_rank = 16; },
      "W04 error: lora_rank: differs from the parent's (found 16, expected 8); set lora_rank: 8, or "
      "remove it, or add rank_policy: grow\n"
      "W05 error: lora_alpha: the effective scale would change every learned change by 0.5 (found "
      "1, expected 2); set lora_alpha: 16, or remove it\n"},
     {"W04_grow",
      [](auto& in) {
-       in.config.lora_rank = 16;
-       in.config.rank_policy = "grow";
+       in.config.adapter.lora_rank = 16;
+       in.config.increment.rank_policy = "grow";
      },
      "W04 info: lora_rank: the parent's 8 grow to 16, computing the same\n"},
-    {"W05_alpha", [](auto& in) { in.config.lora_alpha = 8; },
+    {"W05_alpha", [](auto& in) { in.config.adapter.lora_alpha = 8; },
      "W05 error: lora_alpha: the effective scale would change every learned change by 0.5 (found "
      "1, expected 2); set lora_alpha: 16, or remove it\n"},
     {"W05_unknown",
@@ -127,7 +127,7 @@ const Fault kFaults[] = {
      "set lora_alpha (many programs use 8, the rank)\n"},
     {"W06_added",
      [](auto& in) {
-       in.config.target_modules = {"q_proj", "v_proj", "o_proj"};
+       in.config.adapter.target_modules = {"q_proj", "v_proj", "o_proj"};
        in.places = std::vector<std::string>{"q_proj", "v_proj", "o_proj"};
      },
      "W06 error: target_modules: 1 modules that the parent does not adapt (o_proj); remove "
@@ -143,7 +143,7 @@ const Fault kFaults[] = {
     {"W07_allowed",
      [](auto& in) {
        in.base->sha256 = "cc6cbbbbbb";
-       in.config.allow = {"base-mismatch"};
+       in.config.increment.allow = {"base-mismatch"};
      },
      "W07 allowed: base_model: not the model that v1 was trained on (found cc6cbbbb in "
      "'models/v1-5', expected 6ce0aaaa as in 'models/v1-5'); set base_model: models/v1-5\n"},
@@ -157,27 +157,27 @@ const Fault kFaults[] = {
      "T01 error: prompt_template: texts are rendered differently than for v1 (found plain, "
      "expected "
      "llama2); set prompt_template: llama2 (or pass it with `allow: [template-change]`)\n"},
-    {"L01_higher", [](auto& in) { in.config.learning_rate = 2e-4; },
+    {"L01_higher", [](auto& in) { in.config.optimisation.learning_rate = 2e-4; },
      "L01 error: learning_rate: higher than v1's (found 0.0002, expected 30 to 50 % of 0.0001); "
      "set "
      "learning_rate: 4e-05, or remove it (or pass it with `allow: [learning-rate]`)\n"},
-    {"L01_equal", [](auto& in) { in.config.learning_rate = 1e-4; },
+    {"L01_equal", [](auto& in) { in.config.optimisation.learning_rate = 1e-4; },
      "L01 warning: learning_rate: hardly lower than v1's (found 0.0001, expected 30 to 50 % of "
      "0.0001); set learning_rate: 4e-05, or remove it\n"},
-    {"L01_tiny", [](auto& in) { in.config.learning_rate = 1e-6; },
+    {"L01_tiny", [](auto& in) { in.config.optimisation.learning_rate = 1e-6; },
      "L01 warning: learning_rate: 1e-06 is 1.0 % of v1's 0.0001, and may not learn; set "
      "learning_rate: 4e-05\n"},
     {"L01_optimizer",
      [](auto& in) {
-       in.config.optimizer = "lion";
-       in.config.learning_rate = 1e-5;
+       in.config.optimisation.optimizer = "lion";
+       in.config.optimisation.learning_rate = 1e-5;
      },
      "L01 warning: optimizer: lion after adamw, so the learning rates cannot be compared; watch "
      "the first steps\n"},
-    {"L02_adaptive", [](auto& in) { in.config.optimizer = "prodigy"; },
+    {"L02_adaptive", [](auto& in) { in.config.optimisation.optimizer = "prodigy"; },
      "L02 warning: optimizer: prodigy finds its own learning rate, so \"lower than the parent's\" "
      "has no meaning; use adamw\n"},
-    {"L03_no_warmup", [](auto& in) { in.config.warmup_steps = 0; },
+    {"L03_no_warmup", [](auto& in) { in.config.optimisation.warmup_steps = 0; },
      "L03 warning: warmup_steps: a fresh optimizer on a trained adapter forgets at its first steps "
      "(found 0 of 100 steps, expected at least 10 and 1 %); set warmup_steps: 10\n"},
     {"E01_more_than_parent", [](auto& in) { in.passes = 24; },
@@ -195,8 +195,8 @@ const Fault kFaults[] = {
      "batch_size\n"},
     {"R01_unprotected",
      [](auto& in) {
-       in.config.replay = 0;
-       in.config.retain = "none";
+       in.config.increment.replay = 0;
+       in.config.increment.retain = "none";
      },
      "E01 warning: epochs: 4 passes, v1 had 6; increments without replay need 30 to 50 % of them; "
      "set epochs: 2.25\n"
@@ -218,7 +218,7 @@ INSTANTIATE_TEST_SUITE_P(Table, PreflightFault, testing::ValuesIn(kFaults),
 
 TEST(Preflight, ErrorsAreToldTogether) {
   PreflightInput in = clean();
-  in.config.lora_rank = 16;
+  in.config.adapter.lora_rank = 16;
   in.trainable = 0;
   try {
     require_passed(run_preflight(in));
@@ -241,7 +241,7 @@ TEST(Preflight, AllowKnowsEveryWord) {
 
 TEST(Preflight, AbsentSettingsAreTheParents) {
   Config config;
-  config.lora_alpha = 4;
+  config.adapter.lora_alpha = 4;
   WeightsRecord weights;
   weights.rank = 16;
   weights.alpha = 32;
@@ -249,12 +249,12 @@ TEST(Preflight, AbsentSettingsAreTheParents) {
   weights.targets = {"all-linear"};
   weights.rank_pattern = {{"down_proj", 4}};
   inherit(config, weights, 1e-3);
-  EXPECT_EQ(config.lora_rank, 16);
-  EXPECT_EQ(config.lora_alpha, 4);
-  EXPECT_EQ(config.lora_dropout, 0.1);
-  EXPECT_EQ(config.target_modules, weights.targets);
-  EXPECT_EQ(config.rank_pattern, weights.rank_pattern);
-  EXPECT_DOUBLE_EQ(config.learning_rate.value(), 4e-4);
+  EXPECT_EQ(config.adapter.lora_rank, 16);
+  EXPECT_EQ(config.adapter.lora_alpha, 4);
+  EXPECT_EQ(config.adapter.lora_dropout, 0.1);
+  EXPECT_EQ(config.adapter.target_modules, weights.targets);
+  EXPECT_EQ(config.adapter.rank_pattern, weights.rank_pattern);
+  EXPECT_DOUBLE_EQ(config.optimisation.learning_rate.value(), 4e-4);
 }
 
 TEST(HashBase, WeightsTokenizerAndCache) {

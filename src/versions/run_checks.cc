@@ -20,9 +20,9 @@ Result trains_something(const PreflightInput& in) {
 
 // The length of the run, `factor` times what it is, as the user gives it.
 std::string length_setting(const PreflightInput& in, double factor) {
-  if (!in.config.max_steps)
-    return fmt::format("epochs: {:.3g}", in.config.epochs.value_or(1) * factor);
-  const double steps = static_cast<double>(*in.config.max_steps) * factor;
+  if (!in.config.length.max_steps)
+    return fmt::format("epochs: {:.3g}", in.config.length.epochs.value_or(1) * factor);
+  const double steps = static_cast<double>(*in.config.length.max_steps) * factor;
   return fmt::format("max_steps: {:.0f}", factor < 1 ? std::floor(steps) : std::ceil(steps));
 }
 
@@ -31,38 +31,39 @@ Result rate_lowered(const PreflightInput& in) {
   const Version* parent = manifest_of(in);
   if (parent == nullptr || parent->recipe.peak_learning_rate <= 0) return std::nullopt;
   const double peak = parent->recipe.peak_learning_rate;
-  if (!in.config.learning_rate) return ok(fmt::format("learning rate {:.3g}, 40 %", 0.4 * peak));
-  if (parent->recipe.optimizer != in.config.optimizer) {
+  if (!in.config.optimisation.learning_rate)
+    return ok(fmt::format("learning rate {:.3g}, 40 %", 0.4 * peak));
+  if (parent->recipe.optimizer != in.config.optimisation.optimizer) {
     return warning(
         fmt::format("optimizer: {} after {}, so the learning rates cannot be compared; "
                     "watch the first steps",
-                    in.config.optimizer, parent->recipe.optimizer));
+                    in.config.optimisation.optimizer, parent->recipe.optimizer));
   }
-  const double q = *in.config.learning_rate / peak;
+  const double q = *in.config.optimisation.learning_rate / peak;
   if (q >= 0.05 && q <= 0.5) return ok(fmt::format("learning rate {:.0f} %", 100 * q));
   if (q < 0.05) {
-    return warning(
-        fmt::format("learning_rate: {:.3g} is {:.1f} % of {}'s {:.3g}, and may not "
-                    "learn; set learning_rate: {:.3g}",
-                    *in.config.learning_rate, 100 * q, parent->name, peak, 0.4 * peak));
+    return warning(fmt::format(
+        "learning_rate: {:.3g} is {:.1f} % of {}'s {:.3g}, and may not "
+        "learn; set learning_rate: {:.3g}",
+        *in.config.optimisation.learning_rate, 100 * q, parent->name, peak, 0.4 * peak));
   }
   std::string message = fmt::format(
       "learning_rate: {} {}'s (found {:.3g}, expected 30 to 50 % of {:.3g}); set "
       "learning_rate: {:.3g}, or remove it",
-      q > 1 ? "higher than" : "hardly lower than", parent->name, *in.config.learning_rate, peak,
-      0.4 * peak);
+      q > 1 ? "higher than" : "hardly lower than", parent->name,
+      *in.config.optimisation.learning_rate, peak, 0.4 * peak);
   return q > 1 ? error(std::move(message)) : warning(std::move(message));
 }
 
 Result rate_is_fixed(const PreflightInput& in) {
   if (!in.parent) return std::nullopt;
-  const std::string name = lower_ascii(in.config.optimizer);
+  const std::string name = lower_ascii(in.config.optimisation.optimizer);
   for (const std::string_view adaptive : {"prodigy", "dadapt", "dowg"}) {
     if (name.find(adaptive) == std::string::npos) continue;
     return warning(
         fmt::format("optimizer: {} finds its own learning rate, so \"lower than the "
                     "parent's\" has no meaning; use adamw",
-                    in.config.optimizer));
+                    in.config.optimisation.optimizer));
   }
   return ok("the learning rate is the configured one");
 }
@@ -81,7 +82,7 @@ Result warms_up(const PreflightInput& in) {
 
 // With replay more passes are harmless: the old samples are seen along with the new ones.
 double allowed_passes(const PreflightInput& in, const Version& parent) {
-  return parent.recipe.epochs * (in.config.replay > 0 ? 1 : 0.5);
+  return parent.recipe.epochs * (in.config.increment.replay > 0 ? 1 : 0.5);
 }
 
 Result passes_are_few(const PreflightInput& in) {
@@ -94,7 +95,7 @@ Result passes_are_few(const PreflightInput& in) {
                     passes, parent->name, parent->recipe.epochs,
                     length_setting(in, allowed_passes(in, *parent) / passes)));
   }
-  const std::int64_t rank = in.config.lora_rank.value_or(parent ? parent->weights.rank : 8);
+  const std::int64_t rank = in.config.adapter.lora_rank.value_or(parent ? parent->weights.rank : 8);
   if (in.parent && rank >= 64 && passes > 4) {
     return warning(fmt::format("epochs: rank {} and {:.4g} passes forget most; lower one of them",
                                rank, passes));
@@ -127,14 +128,16 @@ Result steps_are_enough(const PreflightInput& in) {
 
 Result parent_is_protected(const PreflightInput& in) {
   if (!in.parent) return std::nullopt;
-  if (in.config.replay > 0) return ok(fmt::format("replay {}", in.config.replay));
-  if (in.config.retain != "none" && !in.config.retain.empty()) return ok(in.config.retain);
+  if (in.config.increment.replay > 0)
+    return ok(fmt::format("replay {}", in.config.increment.replay));
+  if (in.config.increment.retain != "none" && !in.config.increment.retain.empty())
+    return ok(in.config.increment.retain);
   return warning(
       fmt::format("replay: nothing protects what {} learned; set replay: 0.5", in.parent->name));
 }
 
 Result replay_data_is_there(const PreflightInput& in) {
-  if (!in.parent || in.config.replay == 0) return std::nullopt;
+  if (!in.parent || in.config.increment.replay == 0) return std::nullopt;
   const auto& problems = in.parent->replay_problems;
   if (problems.empty()) return ok("the parent's data are as recorded");
   return warning(

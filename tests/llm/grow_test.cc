@@ -20,16 +20,16 @@ at::Tensor logits_of_parent(const Config& config, const Path& folder) {
   const std::vector<NamedLayer> targets = target_layers(config, layers);
   attach_parent(config, parent, layers, targets);
   for (const NamedLayer& target : targets) {
-    EXPECT_EQ(target.layer->adapter->rank(), *config.lora_rank) << target.name;
+    EXPECT_EQ(target.layer->adapter->rank(), *config.adapter.lora_rank) << target.name;
   }
   const at::NoGradGuard no_grad;
   return model->logits(test::batch_of(read_tensors(folder / "validation.safetensors"), "A_"));
 }
 
 void set_size(Config& config, const json& adapter) {
-  config.lora_rank = adapter.at("r").get<std::int64_t>();
-  config.lora_alpha = adapter.at("lora_alpha").get<double>();
-  config.target_modules = adapter.at("target_modules").get<std::vector<std::string>>();
+  config.adapter.lora_rank = adapter.at("r").get<std::int64_t>();
+  config.adapter.lora_alpha = adapter.at("lora_alpha").get<double>();
+  config.adapter.target_modules = adapter.at("target_modules").get<std::vector<std::string>>();
 }
 
 TEST(GoldenGrow, TheLogitsStay) {
@@ -39,12 +39,12 @@ TEST(GoldenGrow, TheLogitsStay) {
   Config config;
   set_size(config, test::read_json(folder / "v1" / "adapter_config.json"));
   const at::Tensor before = logits_of_parent(config, folder);
-  config.rank_policy = "grow";
+  config.increment.rank_policy = "grow";
   set_size(config, test::read_json(folder / "grown_r8" / "adapter_config.json"));
-  const double alpha = *config.lora_alpha;
+  const double alpha = *config.adapter.lora_alpha;
   // With the reference's scale, and with one that the columns of B must make up for.
   for (const double factor : {1.0, 0.5}) {
-    config.lora_alpha = factor * alpha;
+    config.adapter.lora_alpha = factor * alpha;
     const at::Tensor after = logits_of_parent(config, folder);
     EXPECT_LE(test::absolute(after, before, mask), kChange);
     const at::Tensor& wanted = expected.at("logits_grown");

@@ -77,19 +77,20 @@ json read_json(const Path& path) { return json::parse(read_file(path)); }
 
 Config recipe(const json& h) {
   Config config;
-  config.learning_rate = h.at("base_lr").get<double>();
-  config.lr_scheduler = "cosine";
-  config.warmup_steps = h.at("warmup_steps").get<std::int64_t>();
-  config.max_steps = h.at("total_steps").get<std::int64_t>();
-  config.gradient_accumulation_steps = h.at("gradient_accumulation_steps").get<std::int64_t>();
-  config.weight_decay = h.at("weight_decay").get<double>();
-  config.max_grad_norm = h.at("max_grad_norm").get<double>();
-  config.adam_beta1 = h.at("betas")[0].get<double>();
-  config.adam_beta2 = h.at("betas")[1].get<double>();
-  config.adam_epsilon = h.at("eps").get<double>();
-  config.loraplus_lr_ratio = h.value("loraplus_lr_ratio", 1.0);
-  config.save_steps = 1;
-  config.keep_checkpoints = 0;
+  config.optimisation.learning_rate = h.at("base_lr").get<double>();
+  config.optimisation.lr_scheduler = "cosine";
+  config.optimisation.warmup_steps = h.at("warmup_steps").get<std::int64_t>();
+  config.length.max_steps = h.at("total_steps").get<std::int64_t>();
+  config.length.gradient_accumulation_steps =
+      h.at("gradient_accumulation_steps").get<std::int64_t>();
+  config.optimisation.weight_decay = h.at("weight_decay").get<double>();
+  config.optimisation.max_grad_norm = h.at("max_grad_norm").get<double>();
+  config.optimisation.adam_beta1 = h.at("betas")[0].get<double>();
+  config.optimisation.adam_beta2 = h.at("betas")[1].get<double>();
+  config.optimisation.adam_epsilon = h.at("eps").get<double>();
+  config.optimisation.loraplus_lr_ratio = h.value("loraplus_lr_ratio", 1.0);
+  config.watch.save_steps = 1;
+  config.watch.keep_checkpoints = 0;
   return config;
 }
 
@@ -333,7 +334,7 @@ TEST(GoldenResume, EqualsTheUninterruptedRunBitForBit) {
   const Path folder = test::golden() / "llm" / "llama";
   const TensorMap tensors = read_tensors(folder / "train.safetensors");
   Config config = recipe(read_json(folder / "train.json").at("hyperparameters"));
-  config.save_steps = 0;
+  config.watch.save_steps = 0;
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const auto fresh = [&] {
       auto run = std::make_unique<GoldenRun>(folder / "model", folder / "lora", dtype);

@@ -60,19 +60,20 @@ class GoldenBatches final : public Objective {
 
 inline Config recipe(const json& settings, const json& optimizer) {
   Config config;
-  config.learning_rate = settings.at("lr").get<double>();
-  if (settings.contains("te_lr")) config.text_encoder_lr = settings["te_lr"].get<double>();
-  config.lr_scheduler = settings.at("sched").get<std::string>();
-  config.warmup_steps = settings.at("warmup").get<std::int64_t>();
-  config.max_steps = settings.at("updates").get<std::int64_t>();
-  config.gradient_accumulation_steps = settings.at("accum").get<std::int64_t>();
-  config.max_grad_norm = settings.at("clip").get<double>();
-  config.weight_decay = settings.at("wd").get<double>();
-  config.adam_beta1 = optimizer.at("betas")[0].get<double>();
-  config.adam_beta2 = optimizer.at("betas")[1].get<double>();
-  config.adam_epsilon = optimizer.at("eps").get<double>();
-  config.clip_skip = settings.value("clip_skip", 0);
-  config.logging_steps = 1;
+  config.optimisation.learning_rate = settings.at("lr").get<double>();
+  if (settings.contains("te_lr"))
+    config.optimisation.text_encoder_lr = settings["te_lr"].get<double>();
+  config.optimisation.lr_scheduler = settings.at("sched").get<std::string>();
+  config.optimisation.warmup_steps = settings.at("warmup").get<std::int64_t>();
+  config.length.max_steps = settings.at("updates").get<std::int64_t>();
+  config.length.gradient_accumulation_steps = settings.at("accum").get<std::int64_t>();
+  config.optimisation.max_grad_norm = settings.at("clip").get<double>();
+  config.optimisation.weight_decay = settings.at("wd").get<double>();
+  config.optimisation.adam_beta1 = optimizer.at("betas")[0].get<double>();
+  config.optimisation.adam_beta2 = optimizer.at("betas")[1].get<double>();
+  config.optimisation.adam_epsilon = optimizer.at("eps").get<double>();
+  config.images.clip_skip = settings.value("clip_skip", 0);
+  config.watch.logging_steps = 1;
   return config;
 }
 
@@ -102,20 +103,20 @@ class GoldenRun {
 
   Trained train(const Config& config, const MicroLoss& loss, std::int64_t interrupt_at = -1) {
     std::filesystem::remove_all(folder_);
-    const std::int64_t accumulation = config.gradient_accumulation_steps;
-    GoldenBatches batches(loss, *config.max_steps * accumulation);
+    const std::int64_t accumulation = config.length.gradient_accumulation_steps;
+    GoldenBatches batches(loss, *config.length.max_steps * accumulation);
     batches.interrupt_at = interrupt_at;
     Trained trained;
     batches.before = [&](std::int64_t number) {
       if (number > 0 && number % accumulation == 0) trained.weight_norms.push_back(norm());
     };
-    Trainer trainer(
-        {.config = config,
-         .objective = batches,
-         .parameters = adapter_parameters(learning_layers(*model_, config.clip_skip, layers_), ""),
-         .precision = {},
-         .folder = folder_,
-         .fingerprint = "golden"});
+    Trainer trainer({.config = config,
+                     .objective = batches,
+                     .parameters = adapter_parameters(
+                         learning_layers(*model_, config.images.clip_skip, layers_), ""),
+                     .precision = {},
+                     .folder = folder_,
+                     .fingerprint = "golden"});
     trainer.run(false);
     trained.weight_norms.push_back(norm());
     trained.micro_losses = batches.losses;
