@@ -122,7 +122,7 @@ TEST_F(ConfigTest, ResolvedYamlGivesTheSameConfig) {
 TEST_F(ConfigTest, SamplePromptsFromAFileAreResolved) {
   const Path file = Path(testing::TempDir()) / "config_test_prompts.txt";
   write_file_atomic(file, "# fronts\na cat\n\n  a dog, red \n");
-  EXPECT_THAT(image("sample_prompts: " + file.string() + "\n").sample_prompts,
+  EXPECT_THAT(image("sample_prompts: " + file.string() + "\n").sampling.sample_prompts,
               ElementsAre("a cat", "a dog, red"));
 }
 
