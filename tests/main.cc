@@ -18,6 +18,7 @@ class OwnTemporaryFolder : public testing::Environment {
     if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
     folder_ = name;
     setenv("TMPDIR", name.c_str(), 1);
+    setenv("TEST_TMPDIR", (name + "/").c_str(), 1);  // testing::TempDir()
   }
   void TearDown() override {
     std::error_code ignored;
