@@ -22,9 +22,15 @@ void limit_spinning() {
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) setenv("GOMP_SPINCOUNT", "1000", 0);
 }
 
+// Debian's libsentencepiece exports the functions of an old protobuf, and libtorch needs the
+// current one. Loaded first and on its own, the library is bound to its own copy and to nothing
+// else; where it is not there, loading the engine says so.
+void bind_sentencepiece() { dlopen("libsentencepiece.so.0", RTLD_NOW | RTLD_LOCAL); }
+
 // The engine lies beside the program.
 EngineMain load_engine() {
   limit_spinning();
+  bind_sentencepiece();
   const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   const std::string path = (folder / "liblora-engine.so").string();
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
