@@ -48,6 +48,8 @@ else()
   target_include_directories(deps_torch SYSTEM INTERFACE ${TORCH_API})
   target_link_libraries(deps_torch INTERFACE ${TORCH} ${TORCH_CPU} ${C10})
 endif()
+# libtorch's own headers then include the operators that they need instead of all (io/aten.h).
+target_compile_definitions(deps_torch INTERFACE AT_PER_OPERATOR_HEADERS)
 find_package(OpenMP REQUIRED)
 find_library(DNNL dnnl REQUIRED)
 find_library(HWY hwy REQUIRED)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/bench.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <dnnl.h>
 #include <fmt/format.h>
@@ -19,6 +18,7 @@
 #include "base/table.h"
 #include "base/text.h"
 #include "commands/cli.h"
+#include "io/aten.h"
 #include "train/threads.h"
 
 namespace lora {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <memory>
@@ -8,6 +7,7 @@
 #include "base/table.h"
 #include "commands/bench.h"
 #include "commands/cli.h"
+#include "io/aten.h"
 #include "models/noise.h"
 #include "models/stable_diffusion.h"
 #include "nn/kernels/choice.h"

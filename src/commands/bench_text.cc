@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -11,6 +10,7 @@
 #include "commands/bench.h"
 #include "commands/cli.h"
 #include "data/batch.h"
+#include "io/aten.h"
 #include "models/models.h"
 #include "nn/kernels/choice.h"
 

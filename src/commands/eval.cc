@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/eval.h"
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "commands/cli.h"
 #include "commands/image_commands.h"
 #include "data/text_source.h"
+#include "io/aten.h"
 #include "runs/session.h"
 
 namespace lora {

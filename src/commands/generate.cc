@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/generate.h"
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "base/error.h"
 #include "commands/cli.h"
 #include "commands/image_commands.h"
+#include "io/aten.h"
 #include "models/generate.h"
 #include "runs/session.h"
 

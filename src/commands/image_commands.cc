@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/image_commands.h"
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "base/reading.h"
 #include "base/text.h"
 #include "commands/cli.h"
+#include "io/aten.h"
 #include "io/contact_sheet.h"
 #include "models/samplers.h"
 #include "runs/image_data.h"

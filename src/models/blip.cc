@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/blip.h"
 
-#include <ATen/ATen.h>
-
 #include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "io/tensors.h"
 #include "nn/layer.h"
 #include "tokenizers/word_pieces.h"

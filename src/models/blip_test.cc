@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/blip.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "io/tensors.h"
 
 namespace lora {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Model folders with one thing wrong each: the load fails with a message that says which.
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -8,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "io/aten.h"
 #include "io/tensors.h"
 #include "models/models.h"
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/clip_text.h"
 
-#include <ATen/ATen.h>
-
 #include <cmath>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "nn/checkpoint.h"
 #include "nn/ops.h"
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/decoder.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "nn/checkpoint.h"
 
 namespace lora {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gemma 2 (arXiv 2408.00118): scaled embeddings, norms before and after each part that multiply by
 // 1 + weight, soft caps, a window in every other layer.
-#include <ATen/ATen.h>
-
+#include "io/aten.h"
 #include "models/families.h"
 #include "models/self_attention.h"
 #include "nn/projections.h"

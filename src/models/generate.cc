@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/generate.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <limits>
 
 #include "base/error.h"
+#include "io/aten.h"
 
 namespace lora {
 namespace {

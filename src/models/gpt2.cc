@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // GPT-2: learned positions, LayerNorm, Conv1D layers, tied head. Files name the tensors with or
 // without "transformer."; module paths, and so adapters, always have it.
-#include <ATen/ATen.h>
-
+#include "io/aten.h"
 #include "models/families.h"
 
 namespace lora {

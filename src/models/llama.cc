@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // LLaMA (arXiv 2302.13971) and the families that differ from it in a flag: mistral (window),
 // qwen2 (biases of q, k, v), qwen3 (norms of q and k per head).
-#include <ATen/ATen.h>
-
+#include "io/aten.h"
 #include "models/families.h"
 #include "models/self_attention.h"
 #include "nn/projections.h"

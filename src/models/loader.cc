@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/loader.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <memory>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "io/aten.h"
 
 namespace lora {
 namespace {

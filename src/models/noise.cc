@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/noise.h"
 
-#include <ATen/ATen.h>
-
 #include <cmath>
+
+#include "io/aten.h"
 
 namespace lora {
 namespace {

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/samplers.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 #include <deque>
 
 #include "base/table.h"
+#include "io/aten.h"
 #include "models/sampler_grid.h"
 
 namespace lora {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/sd_generate.h"
 
-#include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "models/samplers.h"
 
 namespace lora {

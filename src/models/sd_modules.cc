@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/sd_modules.h"
 
-#include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <cmath>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "nn/observe.h"
 
 namespace lora {

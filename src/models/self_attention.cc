@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/self_attention.h"
 
-#include <ATen/ATen.h>
-
+#include "io/aten.h"
 #include "nn/projections.h"
 
 namespace lora {

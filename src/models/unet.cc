@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/unet.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "nn/checkpoint.h"
 #include "nn/observe.h"
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/unet_blocks.h"
 
-#include <ATen/ATen.h>
-
 #include <cmath>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "nn/observe.h"
 #include "nn/ops.h"
 #include "nn/projections.h"

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/vae.h"
 
-#include <ATen/ATen.h>
-
 #include <cmath>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "nn/observe.h"
 
 namespace lora {

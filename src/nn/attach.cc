@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/attach.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
+
+#include "io/aten.h"
 
 namespace lora {
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/checkpoint.h"
 
-#include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <mutex>
 
+#include "io/aten.h"
 #include "nn/layer.h"
 
 namespace lora {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/layer.h"
 
-#include <ATen/ATen.h>
-
 #include "base/error.h"
+#include "io/aten.h"
 #include "nn/kernels/conv.h"
 #include "nn/kernels/lora_linear.h"
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/layer.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+
+#include "io/aten.h"
 
 namespace lora {
 

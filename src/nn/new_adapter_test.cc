@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/new_adapter.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "base/error.h"
+#include "io/aten.h"
 
 namespace lora {
 namespace {

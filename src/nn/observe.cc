@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/observe.h"
 
-#include <ATen/ATen.h>
-
 #include "base/error.h"
+#include "io/aten.h"
 
 namespace lora {
 namespace {

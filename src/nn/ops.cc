@@ -2,12 +2,11 @@
 // Chooses between the fused kernels and plain ATen.
 #include "nn/ops.h"
 
-#include <ATen/ATen.h>
-
 #include <iterator>
 #include <vector>
 
 #include "base/table.h"
+#include "io/aten.h"
 #include "nn/kernels/attention.h"
 #include "nn/kernels/choice.h"
 #include "nn/kernels/cross_entropy.h"

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/ops_plain.h"
 
-#include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <limits>
+
+#include "io/aten.h"
 
 namespace lora::plain {
 namespace {

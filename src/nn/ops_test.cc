@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/ops.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -9,6 +8,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "nn/ops_plain.h"
 
 namespace lora {

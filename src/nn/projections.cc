@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/projections.h"
 
-#include <ATen/ATen.h>
-
 #include <array>
 #include <vector>
 
+#include "io/aten.h"
 #include "nn/kernels/lora_linear.h"
 
 namespace lora {

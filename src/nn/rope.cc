@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/rope.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <string_view>
 
 #include "base/table.h"
+#include "io/aten.h"
 
 namespace lora {
 namespace {

@@ -2,10 +2,10 @@
 // Rope scalings against the numbers of transformers 5.12 for heads of 16.
 #include "nn/rope.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "io/aten.h"
 
 namespace lora {
 namespace {

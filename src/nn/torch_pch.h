@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one precompiled header. Not torch/torch.h: its inline code costs every file 5 s of compile
-// time. Sources still include what they use.
+// The one precompiled header. Not torch/torch.h nor ATen/ATen.h: their inline code costs every file
+// seconds of compile time (io/aten.h). Sources still include what they use.
 #pragma once
 
-#include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+
+#include "io/aten.h"

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "io/adapters/peft_config.h"
+#include "io/aten.h"
 #include "io/safetensors.h"
 #include "runs/describe.h"
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runs/publish.h"
 
-#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -10,6 +9,7 @@
 #include "base/about.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "io/aten.h"
 #include "runs/adapter_version.h"
 
 namespace lora {

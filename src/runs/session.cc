@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runs/session.h"
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include "base/error.h"
 #include "base/reading.h"
+#include "io/aten.h"
 #include "runs/adapter_version.h"
 #include "train/adapter_parameters.h"
 #include "train/precision.h"

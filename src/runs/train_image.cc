@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stable Diffusion in `lora train`: model, pictures, captions, caches and objective.
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "data/prepare_images.h"
 #include "data/shuffle.h"
 #include "io/adapters/adapter_writer.h"
+#include "io/aten.h"
 #include "runs/class_images.h"
 #include "runs/image_data.h"
 #include "runs/train_task.h"

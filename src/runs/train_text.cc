@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Language models in `lora train`: model, tokenizer, template, sources and objective.
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "data/prompt_template.h"
 #include "data/text_source.h"
 #include "io/adapters/adapter_writer.h"
+#include "io/aten.h"
 #include "models/generate.h"
 #include "models/model.h"
 #include "runs/train_task.h"

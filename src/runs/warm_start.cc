@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runs/warm_start.h"
 
-#include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 
@@ -13,6 +12,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "io/adapters/match.h"
+#include "io/aten.h"
 #include "nn/new_adapter.h"
 #include "runs/adapter_version.h"
 #include "versions/verify.h"

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adafactor as transformers 5.12 runs it with a given learning rate: no relative steps, no
 // parameter scaling, no first moment, update clipped at root-mean-square 1.
-#include <ATen/ATen.h>
-
 #include <cmath>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "train/optimizers.h"
 
 namespace lora {

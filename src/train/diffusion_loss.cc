@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/diffusion_loss.h"
 
-#include <ATen/ATen.h>
+#include "io/aten.h"
 
 namespace lora {
 

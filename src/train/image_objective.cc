@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/image_objective.h"
 
-#include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 
@@ -11,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "data/shuffle.h"
+#include "io/aten.h"
 
 namespace lora {
 namespace {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/interrupt.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
 
 #include <chrono>
 #include <thread>
 
+#include "io/aten.h"
 #include "nn/kernels/attention.h"
 
 namespace lora {

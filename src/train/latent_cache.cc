@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/latent_cache.h"
 
-#include <ATen/ATen.h>
-
 #include "base/error.h"
+#include "io/aten.h"
 #include "io/tensors.h"
 #include "models/sd_generate.h"
 

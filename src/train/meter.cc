@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/meter.h"
 
-#include <ATen/ATen.h>
-
 #include <nlohmann/json.hpp>
 #include <numeric>
+
+#include "io/aten.h"
 
 namespace lora {
 namespace {

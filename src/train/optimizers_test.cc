@@ -3,13 +3,13 @@
 // and transformers 5.12 (Adafactor): learning rate 0.05, weight decay 0.1.
 #include "train/optimizers.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "base/error.h"
+#include "io/aten.h"
 
 namespace lora {
 namespace {

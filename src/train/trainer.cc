@@ -2,12 +2,11 @@
 // The loop. What its steps need besides is in trainer_parts.cc.
 #include "train/trainer.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "nn/layer.h"
 #include "train/interrupt.h"
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the loop of trainer.cc calls: start and end of a run, logging, validation, checkpoints.
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -9,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "io/aten.h"
 #include "nn/layer.h"
 #include "train/checkpoint.h"
 #include "train/schedules.h"

@@ -2,7 +2,6 @@
 // The loop's promises, on a small adapter that learns a linear map.
 #include "train/trainer.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "io/metrics_file.h"
 #include "nn/layer.h"
 #include "train/checkpoint.h"

@@ -3,7 +3,6 @@
 // this process, which is much quicker than starting the program.
 #pragma once
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -11,6 +10,7 @@
 
 #include "base/error.h"
 #include "commands/commands.h"
+#include "io/aten.h"
 #include "io/image.h"
 #include "io/tensors.h"
 #include "tests/paths.h"

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is done with finished versions: eval, generate, inspect, export, import, log, show, verify.
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "io/aten.h"
 #include "io/tensors.h"
 #include "tests/cli/run.h"
 #include "tests/paths.h"

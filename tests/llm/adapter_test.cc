@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Models with an adapter against PEFT: logits, loss, gradients, merged weights, packing.
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 
+#include "io/aten.h"
 #include "tests/llm/golden_llm.h"
 
 namespace lora::test {

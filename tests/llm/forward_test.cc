@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Base models against transformers: logits, hidden states, losses, padding, both config spellings.
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/table.h"
+#include "io/aten.h"
 #include "models/hf_config.h"
 #include "models/models.h"
 #include "nn/rope.h"

@@ -2,11 +2,11 @@
 // Greedy decoding against transformers; the real TinyStories model.
 #include "models/generate.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
+#include "io/aten.h"
 #include "tests/llm/golden_llm.h"
 
 namespace lora::test {

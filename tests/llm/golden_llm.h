@@ -2,7 +2,6 @@
 // What the tests on tests/golden/llm share: families found, batches, errors, the parity line.
 #pragma once
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 
 #include "io/adapters/adapter_file.h"
 #include "io/adapters/match.h"
+#include "io/aten.h"
 #include "io/tensors.h"
 #include "models/model.h"
 #include "nn/attach.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whole training runs against transformers + PEFT: every loss, gradient norm and learning rate,
 // the weights on the way and at the end. Sizes and settings come from the files.
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "io/aten.h"
 #include "io/metrics_file.h"
 #include "io/tensors.h"
 #include "nn/attach.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adapters of Stable Diffusion at its published sizes, without its weights: which layers the
 // default targets adapt, and the names, shapes and bytes that diffusers writes for them.
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -12,6 +11,7 @@
 
 #include "config/config.h"
 #include "io/adapters/adapter_writer.h"
+#include "io/aten.h"
 #include "io/safetensors.h"
 #include "models/unet.h"
 #include "nn/attach.h"

@@ -2,7 +2,6 @@
 // Reference tensors of golden/sd, their tolerances, and comparison.
 #pragma once
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "io/aten.h"
 #include "io/tensors.h"
 #include "models/stable_diffusion.h"
 #include "nn/observe.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/adapters/adapter_file.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -11,6 +10,7 @@
 #include "io/adapters/adapter_writer.h"
 #include "io/adapters/match.h"
 #include "io/adapters/peft_config.h"
+#include "io/aten.h"
 #include "tests/paths.h"
 
 namespace lora {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Broken and foreign adapter files, each with its exact message.
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,6 +9,7 @@
 #include "base/files.h"
 #include "io/adapters/adapter_file.h"
 #include "io/adapters/match.h"
+#include "io/aten.h"
 #include "tests/paths.h"
 
 namespace lora {

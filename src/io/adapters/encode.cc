@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/adapters/encode.h"
 
-#include <ATen/ATen.h>
+#include "io/aten.h"
 
 namespace lora {
 

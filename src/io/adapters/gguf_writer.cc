@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -11,6 +9,7 @@
 #include "base/text.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/adapters/gguf.h"
+#include "io/aten.h"
 
 namespace lora {
 namespace {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include "base/files.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/adapters/kohya_names.h"
+#include "io/aten.h"
 #include "tests/paths.h"
 
 namespace lora {

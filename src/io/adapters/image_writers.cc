@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -10,6 +8,7 @@
 #include "io/adapters/adapter_writer.h"
 #include "io/adapters/encode.h"
 #include "io/adapters/kohya_names.h"
+#include "io/aten.h"
 
 namespace lora {
 namespace {

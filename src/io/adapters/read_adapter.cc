@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -15,6 +13,7 @@
 #include "io/adapters/cloneofsimo.h"
 #include "io/adapters/dialects.h"
 #include "io/adapters/peft_config.h"
+#include "io/aten.h"
 
 namespace lora {
 namespace {

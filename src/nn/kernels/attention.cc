@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/kernels/attention.h"
 
-#include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <array>
 #include <vector>
 
+#include "io/aten.h"
 #include "nn/kernels/attention_parts.h"
 #include "nn/kernels/choice.h"
 #include "nn/kernels/rows.h"

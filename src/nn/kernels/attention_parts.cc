@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/kernels/attention_parts.h"
 
-#include <ATen/ATen.h>
-
+#include "io/aten.h"
 #include "nn/kernels/rows.h"
 
 namespace lora::kernels {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/kernels/conv.h"
 
-#include <ATen/ATen.h>
 #include <omp.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -10,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "io/aten.h"
 #include "nn/kernels/choice.h"
 #include "nn/kernels/lora_linear.h"
 #include "nn/kernels/onednn.h"

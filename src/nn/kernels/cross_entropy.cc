@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/kernels/cross_entropy.h"
 
-#include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <vector>
 
+#include "io/aten.h"
 #include "nn/kernels/product.h"
 #include "nn/kernels/rows.h"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/kernels/elementwise.h"
 
-#include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "io/aten.h"
 #include "nn/kernels/rows.h"
 
 namespace lora::kernels {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/kernels/group_norm.h"
 
-#include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "io/aten.h"
 #include "nn/kernels/rows.h"
 
 namespace lora::kernels {

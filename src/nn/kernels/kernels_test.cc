@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every fused operator against its plain twin: values and gradients, float32 and bfloat16, odd
 // sizes, one and two threads.
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -9,6 +8,7 @@
 #include <functional>
 #include <tuple>
 
+#include "io/aten.h"
 #include "nn/kernels/attention.h"
 #include "nn/kernels/choice.h"
 #include "nn/kernels/product.h"

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/kernels/lora_linear.h"
 
-#include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <optional>
 
+#include "io/aten.h"
 #include "nn/kernels/choice.h"
 #include "nn/kernels/elementwise.h"
 #include "nn/kernels/lora_term.h"

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/kernels/lora_term.h"
 
-#include <ATen/ATen.h>
-
+#include "io/aten.h"
 #include "nn/kernels/product.h"
 #include "nn/kernels/rows.h"
 

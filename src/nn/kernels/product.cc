@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/kernels/product.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <omp.h>
 
@@ -11,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "io/aten.h"
 #include "nn/kernels/onednn.h"
 
 namespace lora::kernels {

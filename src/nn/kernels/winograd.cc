@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/kernels/winograd.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 
+#include "io/aten.h"
 #include "nn/kernels/product.h"
 #include "nn/kernels/simd_tile.h"
 #include "nn/kernels/simd_winograd.h"

@@ -2,11 +2,11 @@
 // Winograd's convolution against the direct sum in float32, forward and the input's gradient.
 #include "nn/kernels/winograd.h"
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cstdio>
 
+#include "io/aten.h"
 #include "nn/kernels/simd_tile.h"
 #include "nn/layer.h"
 
