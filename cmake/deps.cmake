@@ -17,11 +17,11 @@ pkg_check_modules(EXIV2 REQUIRED IMPORTED_TARGET exiv2)
 
 add_library(deps_light INTERFACE)
 target_link_libraries(deps_light INTERFACE yaml-cpp nlohmann_json::nlohmann_json CLI11::CLI11
-  fmt::fmt OpenSSL::Crypto Threads::Threads)
+  fmt::fmt OpenSSL::Crypto PkgConfig::PCRE2 Threads::Threads)
 
 add_library(deps_plain INTERFACE)
-target_link_libraries(deps_plain INTERFACE PkgConfig::PCRE2 PkgConfig::UTF8PROC
-  PkgConfig::SENTENCEPIECE PkgConfig::VIPS PkgConfig::EXIV2 ${CSV})
+target_link_libraries(deps_plain INTERFACE PkgConfig::UTF8PROC PkgConfig::SENTENCEPIECE
+  PkgConfig::VIPS PkgConfig::EXIV2 ${CSV})
 
 # libtorch is a system header for us: its warnings are not ours to mend.
 add_library(deps_torch INTERFACE)

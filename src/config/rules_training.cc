@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/regex.h"
 #include "base/text.h"
 #include "config/rules.h"
 
@@ -41,6 +42,27 @@ void check_continue(const RuleContext& context) {
   }
   needs(context, !config.increment.expect_shift.empty(), is_warm_start(config), "expect_shift",
         "a version in init_lora_weights");
+}
+
+void check_expression(const RuleContext& context, std::string_view key, const std::string& name) {
+  if (const auto mistake = regex_mistake(name)) {
+    context.say(key, fmt::format("'{}' is not a regular expression (found {}); mend it, or give a "
+                                 "module name such as q_proj",
+                                 name, *mistake));
+  }
+}
+
+void check_expressions(const RuleContext& context) {
+  const AdapterConfig& adapter = context.config.adapter;
+  for (const std::string& target : adapter.target_modules) {
+    if (is_regex(target)) check_expression(context, "target_modules", target);
+  }
+  for (const auto& [name, rank] : adapter.rank_pattern) {
+    check_expression(context, "rank_pattern", name);
+  }
+  for (const auto& [name, alpha] : adapter.alpha_pattern) {
+    check_expression(context, "alpha_pattern", name);
+  }
 }
 
 void check_length(const RuleContext& context) {
@@ -237,6 +259,7 @@ void check_samples(const RuleContext& context) {
 
 void check_training(const RuleContext& context) {
   check_continue(context);
+  check_expressions(context);
   check_length(context);
   check_optimizer(context);
   check_machine(context);

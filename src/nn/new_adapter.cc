@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <regex>
 #include <set>
 
 #include "base/error.h"
+#include "base/reading.h"
+#include "base/regex.h"
 #include "base/text.h"
 #include "io/adapters/peft_config.h"
 #include "io/aten.h"
@@ -28,12 +29,10 @@ bool inside(std::string_view path, std::span<const std::string_view> blocks) {
 }
 
 bool matches_regex(std::string_view target, std::string_view layer) {
-  try {
-    return std::regex_match(layer.begin(), layer.end(), std::regex(target.begin(), target.end()));
-  } catch (const std::regex_error& error) {
-    fail_usage("target_modules: '", target, "' is not a regular expression (", error.what(),
-               "); correct it, or give module names such as q_proj");
-  }
+  return reading([&] {
+    return Regex(target, "target_modules", "mend it, or give module names such as q_proj")
+        .matches(layer);
+  });
 }
 
 template <typename Value>

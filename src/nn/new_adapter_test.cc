@@ -26,6 +26,9 @@ TEST(Targets, AreNamesPresetsOrExpressions) {
   EXPECT_TRUE(
       is_target("model\\.layers\\.[0-1]\\..*q_proj", "model.layers.1.self_attn.q_proj", false));
   EXPECT_FALSE(is_target("layers\\.0.*", "model.layers.0.self_attn.q_proj", false));
+  // As PEFT matches them: Python's spellings, the whole path.
+  EXPECT_TRUE(is_target(R"(.*(?<!visual\.)(?P<part>q|v)_proj)", "text.q_proj", false));
+  EXPECT_FALSE(is_target(R"(.*(?<!visual\.)(?P<part>q|v)_proj)", "visual.q_proj", false));
   EXPECT_THROW(is_target("(q_proj", "x", false), Error);
 }
 

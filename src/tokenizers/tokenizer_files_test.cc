@@ -101,8 +101,8 @@ constexpr BrokenJson kBrokenJson[] = {
      "DIR/tokenizer.json: normalizer Prepend: field 'prepend' is wrong (found null, expected a "
      "text)"},
     {"/pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"})",
-     "DIR/tokenizer.json: pre_tokenizer Split: the regular expression '(a' does not compile "
-     "(found: missing closing parenthesis)"},
+     "DIR/tokenizer.json: pre_tokenizer Split: '(a' is not a regular expression (found missing "
+     "closing parenthesis at character 3)"},
     {"/pre_tokenizer", R"({"type": "Split", "pattern": {"String": "a"}, "behavior": "Bent"})",
      "DIR/tokenizer.json: pre_tokenizer Split: behavior 'Bent': unknown (known: Isolated, Removed, "
      "Contiguous, MergedWithPrevious, MergedWithNext)"},

@@ -93,8 +93,9 @@ std::vector<Case> cases() {
        "@/adapter_config.json: 'r': found \"4\", expected a number; mend the adapter's "
        "configuration"},
       {"pattern", kFile, good, R"({"r": 4, "lora_alpha": 8, "rank_pattern": {"q_proj(": 4}})",
-       "@/adapter_config.json: pattern 'q_proj(' is not a regular expression; mend rank_pattern or "
-       "alpha_pattern"},
+       "@/adapter_config.json: 'rank_pattern': 'q_proj(' is not a regular expression (found "
+       "missing "
+       "closing parenthesis at character 8); mend the adapter's configuration"},
       {"another kind of PEFT", kFile, good, R"({"peft_type": "LOHA"})",
        "@/adapter_config.json: peft_type is LOHA, expected LORA; only LoRA adapters can be used "
        "here"},

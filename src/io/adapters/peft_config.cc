@@ -3,45 +3,21 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <nlohmann/json.hpp>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "base/error.h"
+#include "base/regex.h"
 
 namespace lora {
 namespace {
 
 using Json = nlohmann::ordered_json;  // patterns are tried in file order
 
-struct Pcre2Free {
-  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
-};
-
-bool matches(const std::string& key, const std::string& module, const std::string& where) {
-  const std::string text = "(?:.*\\.)?(?:" + key + ")";
-  int error = 0;
-  PCRE2_SIZE at = 0;
-  const std::unique_ptr<pcre2_code, Pcre2Free> code(
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                    PCRE2_ANCHORED | PCRE2_ENDANCHORED, &error, &at, nullptr));
-  if (code == nullptr) {
-    fail(where, ": pattern '", key, "' is not a regular expression; mend rank_pattern or ",
-         "alpha_pattern");
-  }
-  const std::unique_ptr<pcre2_match_data, Pcre2Free> data(
-      pcre2_match_data_create_from_pattern(code.get(), nullptr));
-  return pcre2_match(code.get(), reinterpret_cast<PCRE2_SPTR>(module.data()), module.size(), 0, 0,
-                     data.get(), nullptr) > 0;
-}
+constexpr std::string_view kMend = "mend the adapter's configuration";
 
 [[noreturn]] void fail_field(const std::string& where, const std::string& field, const Json& value,
                              const char* expected) {
-  fail(where, ": '", field, "': found ", value.dump(), ", expected ", expected,
-       "; mend the adapter's configuration");
+  fail(where, ": '", field, "': found ", value.dump(), ", expected ", expected, "; ", kMend);
 }
 
 const Json* field(const Json& json, const std::string& name) {
@@ -75,6 +51,10 @@ PeftPattern pattern(const Json& json, const std::string& name, const std::string
   if (!value->is_object()) fail_field(where, name, *value, "an object of numbers");
   for (const auto& [key, entry] : value->items()) {
     if (!entry.is_number()) fail_field(where, join(name, ".", key), entry, "a number");
+    if (const auto mistake = regex_mistake(key)) {
+      fail(where, ": '", name, "': '", key, "' is not a regular expression (found ", *mistake,
+           "); ", kMend);
+    }
     result.emplace_back(key, entry.get<double>());
   }
   return result;
@@ -175,7 +155,8 @@ std::optional<PeftConfig> parse_component_config(const std::string& text,
 std::optional<double> match_pattern(const PeftPattern& pattern, const std::string& module,
                                     const std::string& where) {
   for (const auto& [key, value] : pattern) {
-    if (matches(key, module, where)) return value;
+    const Regex regex("(.*\\.)?(" + key + ")", where, kMend);
+    if (regex.matches(module)) return value;
   }
   return {};
 }
