@@ -4,53 +4,54 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/error.h"
 
 namespace lora {
-namespace {
 
-// Lengths by first byte, with the allowed range of the second (RFC 3629, table 3-7 of Unicode).
-struct Form {
-  unsigned char first, last, second_low, second_high;
-  std::size_t length;
-};
-constexpr std::array<Form, 9> kForms = {{{0x00, 0x7f, 0, 0, 1},
-                                         {0xc2, 0xdf, 0x80, 0xbf, 2},
-                                         {0xe0, 0xe0, 0xa0, 0xbf, 3},
-                                         {0xe1, 0xec, 0x80, 0xbf, 3},
-                                         {0xed, 0xed, 0x80, 0x9f, 3},
-                                         {0xee, 0xef, 0x80, 0xbf, 3},
-                                         {0xf0, 0xf0, 0x90, 0xbf, 4},
-                                         {0xf1, 0xf3, 0x80, 0xbf, 4},
-                                         {0xf4, 0xf4, 0x80, 0x8f, 4}}};
-
-// Length of the valid sequence at `at`, 0 where it is invalid.
-std::size_t sequence_length(std::string_view text, std::size_t at) {
+// Table 3-7 of Unicode: the lead byte limits the second one.
+Utf8Part utf8_part(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  for (const Form& form : kForms) {
-    if (byte(at) < form.first || byte(at) > form.last) continue;
-    if (form.length == 1) return 1;
-    if (at + form.length > text.size()) return 0;
-    if (byte(at + 1) < form.second_low || byte(at + 1) > form.second_high) return 0;
-    for (std::size_t i = 2; i < form.length; ++i) {
-      if ((byte(at + i) & 0xc0) != 0x80) return 0;
-    }
-    return form.length;
+  const unsigned char lead = byte(at);
+  if (lead < 0x80) return {1, true};
+  if (lead < 0xc2 || lead > 0xf4) return {1, false};
+  const std::size_t size = utf8_length(lead);
+  unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+  unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+  for (std::size_t i = 1; i < size; ++i) {
+    if (at + i >= text.size() || byte(at + i) < low || byte(at + i) > high) return {i, false};
+    low = 0x80;
+    high = 0xbf;
   }
-  return 0;
+  return {size, true};
 }
-
-}  // namespace
 
 std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
-    const std::size_t length = sequence_length(text, at);
-    if (length == 0) return at;
-    at += length;
+    const Utf8Part part = utf8_part(text, at);
+    if (!part.valid) return at;
+    at += part.size;
   }
   return std::nullopt;
+}
+
+void append_utf8(std::string& out, std::uint32_t code) {
+  const auto rest = [&](int shift) { out += static_cast<char>(0x80 | (code >> shift & 0x3f)); };
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+  } else if (code < 0x800) {
+    out += static_cast<char>(0xc0 | code >> 6);
+    rest(0);
+  } else if (code < 0x10000) {
+    out += static_cast<char>(0xe0 | code >> 12);
+    rest(6);
+    rest(0);
+  } else {
+    out += static_cast<char>(0xf0 | code >> 18);
+    rest(12);
+    rest(6);
+    rest(0);
+  }
 }
 
 void check_utf8(std::string_view text, const std::string& where, int first_line) {

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 
 namespace lora {
 namespace {
@@ -72,6 +73,7 @@ std::uint64_t little_endian(std::string_view bytes) {
 
 // Rejects a repeated name, which nlohmann would silently overwrite.
 Json parse_header(std::string_view text, const std::string& where) {
+  check_json_depth(text, where + ": the header", "not a safetensors file or a damaged one");
   std::set<std::string> names;
   const auto unique = [&](int depth, Json::parse_event_t event, Json& value) {
     if (depth == 1 && event == Json::parse_event_t::key &&

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/text.h"
 #include "io/adapters/encode.h"
 #include "io/aten.h"
@@ -108,12 +109,11 @@ Weights Weights::open(const Path& path, const std::string& stem) {
     return weights;
   }
   const std::string where = weights.path_.string();
-  const auto index = nlohmann::json::parse(read_file(weights.path_), nullptr, false);
-  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
-    fail(where, ": not an index (expected JSON with \"weight_map\"); damaged file?");
-  }
+  constexpr const char* kRemedy = "is this an index of safetensors files?";
+  const auto index = parse_json_object<nlohmann::json>(read_file(weights.path_), where, kRemedy);
+  const JsonReader reader(index, where, kRemedy);
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> shards;
-  for (const auto& [name, shard] : index["weight_map"].items()) {
+  for (const auto& [name, shard] : reader.object("weight_map").items()) {
     if (!shard.is_string()) fail(where, ": tensor '", name, "': the file name is not a text");
     const auto file_name = shard.get<std::string>();
     if (Path(file_name).has_parent_path()) {

@@ -8,16 +8,11 @@
 
 #include "base/error.h"
 #include "base/table.h"
+#include "base/utf8.h"
 #include "jinja/ops.h"
 
 namespace lora::jinja {
 namespace {
-
-void append_point(std::string& out, utf8proc_int32_t point) {
-  utf8proc_uint8_t bytes[4];
-  const utf8proc_ssize_t size = utf8proc_encode_char(point, bytes);
-  out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
-}
 
 // Applies `change(point, index of the letter in its word)` to every code point.
 template <typename Change>
@@ -36,7 +31,7 @@ std::string map_points(const std::string& text, Change change) {
     }
     const utf8proc_category_t category = utf8proc_category(point);
     const bool letter = category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
-    append_point(out, change(point, letters));
+    append_utf8(out, static_cast<std::uint32_t>(change(point, letters)));
     letters = letter ? letters + 1 : 0;
     at += static_cast<std::size_t>(size);
   }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "io/aten.h"
 #include "io/tensors.h"
 #include "nn/layer.h"
@@ -14,6 +15,8 @@ namespace lora {
 namespace {
 
 using Json = nlohmann::json;
+using Settings = JsonReader<Json>;
+constexpr const char* kRemedy = "is this the file of a BLIP model?";
 
 struct Norm {
   at::Tensor weight, bias;
@@ -84,7 +87,7 @@ Attention read_attention(const Reader& in, const std::string& name, double eps) 
 
 class BlipModel : public Blip {
  public:
-  BlipModel(const Path& folder, const Json& config);
+  BlipModel(const Path& folder, const Settings& config);
 
   at::Tensor pixels(const Image& image) const override;
   at::Tensor encode(const at::Tensor& pixels) const override;
@@ -93,8 +96,8 @@ class BlipModel : public Blip {
   std::string caption(const Image& image) const override;
 
  private:
-  void read_vision(const Reader& in, const Json& config);
-  void read_text(const Reader& in, const Json& config);
+  void read_vision(const Reader& in, const Settings& config);
+  void read_text(const Reader& in, const Settings& config);
   void read_preprocessor(const Path& path);
 
   std::int64_t vision_heads_ = 0, text_heads_ = 0, image_size_ = 0, bos_ = 0, end_ = 0;
@@ -108,25 +111,26 @@ class BlipModel : public Blip {
   WordPieces words_;
 };
 
-BlipModel::BlipModel(const Path& folder, const Json& config) : words_(WordPieces::load(folder)) {
+BlipModel::BlipModel(const Path& folder, const Settings& config)
+    : words_(WordPieces::load(folder)) {
   Weights weights = Weights::open(folder);
   const Reader in{weights};
-  read_vision(in, config.at("vision_config"));
-  read_text(in, config.at("text_config"));
+  read_vision(in, config.inside("vision_config"));
+  read_text(in, config.inside("text_config"));
   read_preprocessor(folder / "preprocessor_config.json");
 }
 
-void BlipModel::read_vision(const Reader& in, const Json& config) {
-  vision_heads_ = config.value("num_attention_heads", 12);
-  image_size_ = config.value("image_size", 384);
-  const double eps = config.value("layer_norm_eps", 1e-5);
+void BlipModel::read_vision(const Reader& in, const Settings& config) {
+  vision_heads_ = config.count("num_attention_heads", 12);
+  image_size_ = config.count("image_size", 384);
+  const double eps = config.positive("layer_norm_eps", 1e-5);
   const std::string name = "vision_model.";
   class_embedding_ = in.tensor(name + "embeddings.class_embedding");
   vision_positions_ = in.tensor(name + "embeddings.position_embedding");
   patches_ = in.linear(name + "embeddings.patch_embedding");
   patches_.is_conv = true;
   patches_.stride = patches_.weight.size(2);
-  const std::int64_t count = config.value("num_hidden_layers", 12);
+  const std::int64_t count = config.count("num_hidden_layers", 12);
   for (std::int64_t i = 0; i < count; ++i) {
     const std::string layer = join(name, "encoder.layers.", i, ".");
     vision_.push_back({in.norm(layer + "layer_norm1", eps), in.norm(layer + "layer_norm2", eps),
@@ -137,16 +141,16 @@ void BlipModel::read_vision(const Reader& in, const Json& config) {
   post_norm_ = in.norm(name + "post_layernorm", eps);
 }
 
-void BlipModel::read_text(const Reader& in, const Json& config) {
-  text_heads_ = config.value("num_attention_heads", 8);
-  bos_ = config.value("bos_token_id", 30522);
-  end_ = config.value("sep_token_id", 102);
-  const double eps = config.value("layer_norm_eps", 1e-12);
+void BlipModel::read_text(const Reader& in, const Settings& config) {
+  text_heads_ = config.count("num_attention_heads", 8);
+  bos_ = config.whole("bos_token_id", 30522);
+  end_ = config.whole("sep_token_id", 102);
+  const double eps = config.positive("layer_norm_eps", 1e-12);
   const std::string bert = "text_decoder.bert.", head = "text_decoder.cls.predictions.";
   word_embeddings_ = in.tensor(bert + "embeddings.word_embeddings.weight");
   text_positions_ = in.tensor(bert + "embeddings.position_embeddings.weight");
   embedding_norm_ = in.norm(bert + "embeddings.LayerNorm", eps);
-  const std::int64_t count = config.value("num_hidden_layers", 12);
+  const std::int64_t count = config.count("num_hidden_layers", 12);
   for (std::int64_t i = 0; i < count; ++i) {
     const std::string layer = join(bert, "encoder.layer.", i, ".");
     text_.push_back({read_attention(in, layer + "attention", eps),
@@ -161,8 +165,7 @@ void BlipModel::read_text(const Reader& in, const Json& config) {
 
 void BlipModel::read_preprocessor(const Path& path) {
   if (!std::filesystem::exists(path)) return;
-  const Json json = Json::parse(read_file(path), nullptr, false);
-  if (!json.is_object()) fail(path.string(), ": not a JSON object; damaged file?");
+  const Json json = parse_json_object<Json>(read_file(path), path.string(), kRemedy);
   mean_ = json.value("image_mean", mean_);
   deviation_ = json.value("image_std", deviation_);
 }
@@ -233,10 +236,10 @@ std::unique_ptr<Blip> Blip::load(const Path& folder) {
          ": no config.json; a captioning model is a BLIP folder in the Hugging "
          "Face layout");
   }
-  const Json config = Json::parse(read_file(path), nullptr, false);
-  if (!config.is_object()) fail(path.string(), ": not a JSON object; damaged file?");
-  const std::string type = config.value("model_type", "");
-  if (type != "blip" || !config.contains("text_config") || !config.contains("vision_config")) {
+  const Json json = parse_json_object<Json>(read_file(path), path.string(), kRemedy);
+  const Settings config(json, path.string(), kRemedy);
+  const std::string type = config.text("model_type", "");
+  if (type != "blip" || !config.has("text_config") || !config.has("vision_config")) {
     fail(path.string(), ": model_type '", type, "', expected blip (BlipForConditionalGeneration)");
   }
   return std::make_unique<BlipModel>(folder, config);

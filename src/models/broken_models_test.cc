@@ -94,8 +94,7 @@ std::vector<Case> config_cases() {
                  "@/config.json: model_type 'lama': unknown architecture (known: llama, mistral, "
                  "qwen2, qwen3, gemma2, gpt2); did you mean 'llama'?"),
       configured("missing_key", "hidden_size", nullptr,
-                 "@/config.json: 'hidden_size' is missing; not the config.json of a complete model "
-                 "folder"),
+                 "@/config.json: 'hidden_size' is missing (expected a whole number above 0)" + own),
       configured(
           "text_for_a_number", "hidden_size", "8",
           "@/config.json: 'hidden_size': found \"8\", expected a whole number above 0" + own),
@@ -113,15 +112,14 @@ std::vector<Case> config_cases() {
                  "llama3, yarn); did you mean 'yarn'?"),
       configured(
           "rope_without_factor", "rope_scaling", {{"type", "linear"}},
-          "@/config.json: rope: 'factor' is missing; not the config.json of a complete model "
-          "folder"),
+          "@/config.json: 'rope_scaling.factor' is missing (expected a number above 0)" + own),
       configured("quantised", "quantization_config", {{"quant_method", "gptq"}},
                  "@/config.json: the weights are quantised (gptq), expected float32, bfloat16 or "
                  "float16; use the original model"),
       {"config_not_json",
        {},
        [](const Path& folder) { write_file_atomic(folder / "config.json", "{\"model_type\": "); },
-       "@/config.json: not JSON; damaged file?"},
+       "@/config.json: this is not valid JSON (found an error at byte 16 of 15)" + own},
       {"config_absent",
        {},
        [](const Path& folder) { remove(folder / "config.json"); },

@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/json_reader.h"
 #include "base/table.h"
 
 namespace lora {
@@ -14,61 +15,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Keys of one JSON object, each checked when it is read. null counts as absent.
-class Keys {
- public:
-  Keys(const Json& json, std::string where) : json_(json), where_(std::move(where)) {}
-
-  const std::string& where() const { return where_; }
-  const Json* find(std::string_view key) const {
-    const auto at = json_.find(key);
-    return at == json_.end() || at->is_null() ? nullptr : &*at;
-  }
-
-  [[noreturn]] void wrong(std::string_view key, const Json& value,
-                          std::string_view expected) const {
-    fail(where_, ": '", key, "': found ", value.dump().substr(0, 60), ", expected ", expected,
-         "; is this the model's own config.json?");
-  }
-
-  std::int64_t whole(std::string_view key, std::optional<std::int64_t> otherwise = {}) const {
-    const Json& value = get(key, otherwise);
-    if (value.is_number_integer() && value.get<std::int64_t>() > 0) return value;
-    wrong(key, value, "a whole number above 0");
-  }
-
-  double number(std::string_view key, std::optional<double> otherwise = {}) const {
-    const Json& value = get(key, otherwise);
-    if (value.is_number() && value.get<double>() > 0) return value;
-    wrong(key, value, "a number above 0");
-  }
-
-  bool flag(std::string_view key, bool otherwise) const {
-    const Json& value = get(key, std::optional<bool>(otherwise));
-    if (value.is_boolean()) return value;
-    wrong(key, value, "true or false");
-  }
-
-  std::string text(std::string_view key, const std::string& otherwise) const {
-    const Json& value = get(key, std::optional<std::string>(otherwise));
-    if (value.is_string()) return value;
-    wrong(key, value, "a text");
-  }
-
- private:
-  template <typename T>
-  const Json& get(std::string_view key, const std::optional<T>& otherwise) const {
-    if (const Json* value = find(key)) return *value;
-    if (!otherwise) {
-      fail(where_, ": '", key, "' is missing; not the config.json of a complete model folder");
-    }
-    return default_ = *otherwise;
-  }
-
-  const Json& json_;
-  std::string where_;
-  mutable Json default_;
-};
+using Keys = JsonReader<Json>;
+constexpr const char* kRemedy = "is this the model's own config.json?";
 
 // What transformers assumes where a key is absent.
 struct FamilyDefaults {
@@ -98,7 +46,7 @@ constexpr Architecture kArchitectures[] = {
 
 // The family, from model_type or else from the class name in "architectures".
 std::string family_of(const Keys& keys) {
-  if (keys.find("model_type") != nullptr) return keys.text("model_type", "");
+  if (keys.has("model_type")) return keys.text("model_type", "");
   const Json* classes = keys.find("architectures");
   if (classes == nullptr || !classes->is_array() || classes->empty() ||
       !classes->front().is_string()) {
@@ -120,8 +68,9 @@ const FamilyDefaults& defaults_of(const Keys& keys, const std::string& family) {
 }
 
 void refuse_what_is_not_supported(const Keys& keys) {
-  if (const Json* quantised = keys.find("quantization_config")) {
-    fail(keys.where(), ": the weights are quantised (", quantised->value("quant_method", "unknown"),
+  if (keys.has("quantization_config")) {
+    fail(keys.where(), ": the weights are quantised (",
+         keys.inside("quantization_config").text("quant_method", "unknown"),
          "), expected float32, bfloat16 or float16; use the original model");
   }
   if (keys.flag("add_cross_attention", false)) {
@@ -131,39 +80,37 @@ void refuse_what_is_not_supported(const Keys& keys) {
 
 Rope read_rope(const Keys& keys, std::int64_t max_positions) {
   const Json* nested = keys.find("rope_scaling");
-  if (nested == nullptr || nested->empty()) nested = keys.find("rope_parameters");
-  const Json empty = Json::object();
-  const Json& values = nested == nullptr ? empty : *nested;
-  if (!values.is_object()) keys.wrong("rope_parameters", values, "an object");
-  for (const auto& [key, value] : values.items()) {
-    if (value.is_object()) keys.wrong("rope_parameters", values, "one setting for all layers");
+  const bool old_name = nested != nullptr && !nested->empty();
+  const char* name = old_name ? "rope_scaling" : "rope_parameters";
+  const Keys inner = keys.inside(name);
+  for (const auto& [key, value] : inner.json().items()) {
+    if (value.is_object()) keys.wrong(name, inner.json(), "one setting for all layers");
   }
-  const Keys inner(values, keys.where() + ": rope");
   Rope rope;
   rope.type = inner.text("rope_type", inner.text("type", "default"));
   check_rope(rope, keys.where());
-  rope.theta = inner.number("rope_theta", keys.number("rope_theta", 10000.0));
+  rope.theta = inner.positive("rope_theta", keys.positive("rope_theta", 10000.0));
   const double partial =
-      inner.number("partial_rotary_factor", keys.number("partial_rotary_factor", 1.0));
+      inner.positive("partial_rotary_factor", keys.positive("partial_rotary_factor", 1.0));
   if (partial != 1) {
     fail(keys.where(), ": 'partial_rotary_factor': found ", partial, ", expected 1");
   }
   if (rope.type == "default") return rope;
-  const std::int64_t original = inner.whole("original_max_position_embeddings", max_positions);
-  rope.original_positions = keys.whole("original_max_position_embeddings", original);
-  const bool ratio = rope.type == "yarn" && inner.find("factor") == nullptr;
+  const std::int64_t original = inner.count("original_max_position_embeddings", max_positions);
+  rope.original_positions = keys.count("original_max_position_embeddings", original);
+  const bool ratio = rope.type == "yarn" && !inner.has("factor");
   rope.factor =
       ratio ? static_cast<double>(max_positions) / static_cast<double>(rope.original_positions)
-            : inner.number("factor");
+            : inner.positive("factor");
   if (rope.type == "llama3") {
-    rope.low_frequency = inner.number("low_freq_factor");
-    rope.high_frequency = inner.number("high_freq_factor");
+    rope.low_frequency = inner.positive("low_freq_factor");
+    rope.high_frequency = inner.positive("high_freq_factor");
   }
-  rope.beta_fast = inner.number("beta_fast", 32.0);
-  rope.beta_slow = inner.number("beta_slow", 1.0);
-  if (inner.find("attention_factor")) rope.attention_factor = inner.number("attention_factor");
-  if (inner.find("mscale")) rope.mscale = inner.number("mscale");
-  if (inner.find("mscale_all_dim")) rope.mscale_all = inner.number("mscale_all_dim");
+  rope.beta_fast = inner.positive("beta_fast", 32.0);
+  rope.beta_slow = inner.positive("beta_slow", 1.0);
+  if (inner.has("attention_factor")) rope.attention_factor = inner.positive("attention_factor");
+  if (inner.has("mscale")) rope.mscale = inner.positive("mscale");
+  if (inner.has("mscale_all_dim")) rope.mscale_all = inner.positive("mscale_all_dim");
   rope.truncate = inner.flag("truncate", true);
   return rope;
 }
@@ -183,7 +130,7 @@ std::vector<std::int64_t> read_windows(const Keys& keys, const HfConfig& config,
   const bool qwen = config.family == "qwen2" || config.family == "qwen3";
   if (defaults.window == 0 || (qwen && !keys.flag("use_sliding_window", false))) return windows;
   if (json.contains("sliding_window") && json["sliding_window"].is_null()) return windows;
-  const std::int64_t window = keys.whole("sliding_window", defaults.window);
+  const std::int64_t window = keys.count("sliding_window", defaults.window);
   const Json* types = config.family == "mistral" ? nullptr : keys.find("layer_types");
   if (types != nullptr && (!types->is_array() || types->size() != windows.size())) {
     keys.wrong("layer_types", *types, join("a list of ", windows.size(), " texts"));
@@ -208,13 +155,13 @@ void read_stop_ids(const Keys& keys, HfConfig& config) {
 
 void read_heads(const Keys& keys, HfConfig& config, const FamilyDefaults& defaults) {
   config.kv_heads =
-      keys.whole("num_key_value_heads", defaults.kv_heads != 0 ? defaults.kv_heads : config.heads);
+      keys.count("num_key_value_heads", defaults.kv_heads != 0 ? defaults.kv_heads : config.heads);
   if (config.heads % config.kv_heads != 0) {
     fail(config.where, ": 'num_attention_heads' is not a multiple of 'num_key_value_heads' (found ",
          config.heads, " and ", config.kv_heads, "); damaged config.json?");
   }
-  if (keys.find("head_dim") != nullptr || defaults.head_dim != 0) {
-    config.head_dim = keys.whole("head_dim", defaults.head_dim);
+  if (keys.has("head_dim") || defaults.head_dim != 0) {
+    config.head_dim = keys.count("head_dim", defaults.head_dim);
   } else if (config.hidden % config.heads == 0) {
     config.head_dim = config.hidden / config.heads;
   } else {
@@ -228,12 +175,12 @@ void read_heads(const Keys& keys, HfConfig& config, const FamilyDefaults& defaul
 }
 
 void read_gpt2(const Keys& keys, HfConfig& config, const FamilyDefaults& defaults) {
-  config.hidden = keys.whole("n_embd");
-  config.layers = keys.whole("n_layer");
-  config.heads = config.kv_heads = keys.whole("n_head");
-  config.max_positions = keys.whole("n_positions", keys.whole("n_ctx", defaults.max_positions));
-  config.intermediate = keys.whole("n_inner", 4 * config.hidden);
-  config.norm_eps = keys.number("layer_norm_epsilon", 1e-5);
+  config.hidden = keys.count("n_embd");
+  config.layers = keys.count("n_layer");
+  config.heads = config.kv_heads = keys.count("n_head");
+  config.max_positions = keys.count("n_positions", keys.count("n_ctx", defaults.max_positions));
+  config.intermediate = keys.count("n_inner", 4 * config.hidden);
+  config.norm_eps = keys.positive("layer_norm_epsilon", 1e-5);
   config.activation = activation_from_name(keys.text("activation_function", "gelu_new"),
                                            config.where + ": 'activation_function'");
   if (config.hidden % config.heads != 0) {
@@ -255,24 +202,24 @@ void read_gemma2(const Keys& keys, HfConfig& config) {
   // Files carry hidden_act too, which transformers does not read.
   config.activation = activation_from_name(keys.text("hidden_activation", "gelu_pytorch_tanh"),
                                            config.where + ": 'hidden_activation'");
-  const double scalar = keys.number("query_pre_attn_scalar", 256.0);
+  const double scalar = keys.positive("query_pre_attn_scalar", 256.0);
   config.attention_scales.assign(config.attention_scales.size(), 1 / std::sqrt(scalar));
   config.embedding_scale = std::sqrt(static_cast<double>(config.hidden));
 }
 
 // A cap that is null is off; one that is absent has the default.
 double read_softcap(const Json& json, const Keys& keys, const char* key, double otherwise) {
-  return json.contains(key) && json[key].is_null() ? 0 : keys.number(key, otherwise);
+  return json.contains(key) && json[key].is_null() ? 0 : keys.positive(key, otherwise);
 }
 
 void read_rotary_family(const Keys& keys, const Json& json, HfConfig& config,
                         const FamilyDefaults& defaults) {
-  config.hidden = keys.whole("hidden_size");
-  config.layers = keys.whole("num_hidden_layers");
-  config.heads = keys.whole("num_attention_heads");
-  config.intermediate = keys.whole("intermediate_size");
-  config.max_positions = keys.whole("max_position_embeddings", defaults.max_positions);
-  config.norm_eps = keys.number("rms_norm_eps", 1e-6);
+  config.hidden = keys.count("hidden_size");
+  config.layers = keys.count("num_hidden_layers");
+  config.heads = keys.count("num_attention_heads");
+  config.intermediate = keys.count("intermediate_size");
+  config.max_positions = keys.count("max_position_embeddings", defaults.max_positions);
+  config.norm_eps = keys.positive("rms_norm_eps", 1e-6);
   read_heads(keys, config, defaults);
   config.rope = read_rope(keys, config.max_positions);
   config.windows = read_windows(keys, config, defaults, json);
@@ -297,12 +244,11 @@ void read_rotary_family(const Keys& keys, const Json& json, HfConfig& config,
 }  // namespace
 
 HfConfig parse_hf_config(const Json& json, const std::string& where) {
-  if (!json.is_object()) fail(where, ": not a JSON object; damaged file?");
-  const Keys keys(json, where);
+  const Keys keys(json, where, kRemedy);
   HfConfig config{.where = where, .family = family_of(keys)};
   const FamilyDefaults& defaults = defaults_of(keys, config.family);
   refuse_what_is_not_supported(keys);
-  config.vocabulary = keys.whole("vocab_size");
+  config.vocabulary = keys.count("vocab_size");
   config.tied = keys.flag("tie_word_embeddings", defaults.tied);
   config.stored_dtype = keys.text("dtype", keys.text("torch_dtype", ""));
   read_stop_ids(keys, config);
@@ -318,9 +264,8 @@ HfConfig read_hf_config(const Path& file) {
   if (!std::filesystem::exists(file)) {
     fail(file.string(), ": no such file; base_model must be a Hugging Face model folder");
   }
-  const Json json = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) fail(file.string(), ": not JSON; damaged file?");
-  return parse_hf_config(json, file.string());
+  const std::string where = file.string();
+  return parse_hf_config(parse_json_object<Json>(read_file(file), where, kRemedy), where);
 }
 
 }  // namespace lora

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/text.h"
 #include "io/adapters/dialects.h"
 #include "io/adapters/gguf.h"
@@ -46,9 +47,7 @@ void add_weights(Json& json, const Path& folder, const std::string& stem) {
 }
 
 Json read_json(const Path& path) {
-  Json json = Json::parse(read_file(path), nullptr, false);
-  if (!json.is_object()) fail(path.string(), ": not a JSON object; damaged file?");
-  return json;
+  return parse_json_object<Json>(read_file(path), path.string(), "damaged file?");
 }
 
 struct CheckpointRow {

@@ -8,6 +8,7 @@
 #include <queue>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "tokenizers/unicode.h"
 
 namespace lora {
@@ -183,7 +184,7 @@ void Bpe::add_symbols(std::string_view chunk, std::vector<Symbol>& symbols) cons
   bool was_unknown = false;
   for (std::size_t at = 0; at < chunk.size();) {
     const std::size_t start = at;
-    at += unicode::length_at(static_cast<unsigned char>(chunk[at]));
+    at += utf8_length(static_cast<unsigned char>(chunk[at]));
     token.clear();
     if (start > 0) token += options_.continuing_prefix;
     token += chunk.substr(start, at - start);

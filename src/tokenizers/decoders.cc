@@ -4,7 +4,7 @@
 #include <numeric>
 #include <optional>
 
-#include "base/table.h"
+#include "base/utf8.h"
 #include "tokenizers/pattern.h"
 #include "tokenizers/steps.h"
 #include "tokenizers/unicode.h"
@@ -26,7 +26,7 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 }
 
 // A token with a character that stands for no byte (an added token) counts with its own bytes.
-Decoder make_byte_level(const json&, const std::string&) {
+Decoder make_byte_level(const Section&) {
   return [](const Tokens& tokens) {
     std::string all, bytes;
     for (const std::string& token : tokens)
@@ -46,7 +46,7 @@ std::optional<char> byte_of(const std::string& token) {
 // A run of byte tokens that is no valid UTF-8 gives one U+FFFD a byte.
 void flush_bytes(std::string& bytes, Tokens& out) {
   if (bytes.empty()) return;
-  if (unicode::find_invalid(bytes) == std::string_view::npos) {
+  if (!first_invalid_utf8(bytes)) {
     out.push_back(bytes);
   } else {
     out.insert(out.end(), bytes.size(), "\xEF\xBF\xBD");
@@ -54,7 +54,7 @@ void flush_bytes(std::string& bytes, Tokens& out) {
   bytes.clear();
 }
 
-Decoder make_byte_fallback(const json&, const std::string&) {
+Decoder make_byte_fallback(const Section&) {
   return [](Tokens tokens) {
     Tokens out;
     std::string bytes;
@@ -71,24 +71,22 @@ Decoder make_byte_fallback(const json&, const std::string&) {
   };
 }
 
-Decoder make_fuse(const json&, const std::string&) {
+Decoder make_fuse(const Section&) {
   return [](const Tokens& tokens) { return Tokens{joined(tokens)}; };
 }
 
-Decoder make_replace(const json& section, const std::string& where) {
-  return [pattern = pattern_field(section, where),
-          content = text_field(section, "content", where)](Tokens tokens) {
+Decoder make_replace(const Section& section) {
+  return [pattern = pattern_field(section), content = section.text("content")](Tokens tokens) {
     for (std::string& token : tokens) token = pattern.replaced(token, content);
     return tokens;
   };
 }
 
-Decoder make_strip(const json& section, const std::string& where) {
-  const std::string content = text_field(section, "content", where);
-  const std::int64_t start = number_field(section, "start", where);
-  const std::int64_t stop = number_field(section, "stop", where);
-  if (content.empty())
-    fail(where, ": field 'content' is empty; take the file from the original model");
+Decoder make_strip(const Section& section) {
+  const std::string content = section.text("content");
+  const std::int64_t start = section.whole("start");
+  const std::int64_t stop = section.whole("stop");
+  if (content.empty()) section.wrong("content", content, "a text that is not empty");
   return [content, start, stop](Tokens tokens) {
     for (std::string& token : tokens) {
       for (std::int64_t i = 0; i < start && token.starts_with(content); ++i) {
@@ -102,11 +100,10 @@ Decoder make_strip(const json& section, const std::string& where) {
   };
 }
 
-Decoder make_metaspace(const json& section, const std::string& where) {
-  const std::string mark = text_field(section, "replacement", where, "\xE2\x96\x81");
-  const bool old_prefix = flag_field(section, "add_prefix_space", where, true);
-  const std::string scheme =
-      text_field(section, "prepend_scheme", where, old_prefix ? "always" : "never");
+Decoder make_metaspace(const Section& section) {
+  const std::string mark = section.text("replacement", "\xE2\x96\x81");
+  const bool old_prefix = section.flag("add_prefix_space", true);
+  const std::string scheme = section.text("prepend_scheme", old_prefix ? "always" : "never");
   return [mark, prefixed = scheme != "never"](Tokens tokens) {
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       replace_all(tokens[i], mark, i == 0 && prefixed ? "" : " ");
@@ -125,9 +122,9 @@ void clean_up(std::string& text) {
   for (const auto& [from, to] : kPairs) replace_all(text, from, to);
 }
 
-Decoder make_word_piece(const json& section, const std::string& where) {
-  const std::string prefix = text_field(section, "prefix", where, "##");
-  const bool clean = flag_field(section, "cleanup", where, true);
+Decoder make_word_piece(const Section& section) {
+  const std::string prefix = section.text("prefix", "##");
+  const bool clean = section.flag("cleanup", true);
   return [prefix, clean](Tokens tokens) {
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       if (i > 0 && tokens[i].starts_with(prefix)) {
@@ -141,8 +138,8 @@ Decoder make_word_piece(const json& section, const std::string& where) {
   };
 }
 
-Decoder make_bpe(const json& section, const std::string& where) {
-  return [suffix = text_field(section, "suffix", where, "</w>")](Tokens tokens) {
+Decoder make_bpe(const Section& section) {
+  return [suffix = section.text("suffix", "</w>")](Tokens tokens) {
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       replace_all(tokens[i], suffix, i + 1 == tokens.size() ? "" : " ");
     }
@@ -150,10 +147,10 @@ Decoder make_bpe(const json& section, const std::string& where) {
   };
 }
 
-Decoder make_sequence(const json& section, const std::string& where) {
+Decoder make_sequence(const Section& section) {
   std::vector<Decoder> parts;
-  for (const json& part : list_field(section, "decoders", where)) {
-    parts.push_back(make_decoder(part, where));
+  for (const json& part : section.list("decoders")) {
+    parts.push_back(make_decoder(part, section.where()));
   }
   return [parts](Tokens tokens) {
     for (const Decoder& part : parts) tokens = part(std::move(tokens));
@@ -163,7 +160,7 @@ Decoder make_sequence(const json& section, const std::string& where) {
 
 struct Row {
   std::string_view name, help;
-  Decoder (*make)(const json&, const std::string&);
+  Decoder (*make)(const Section&);
 };
 
 constexpr Row kDecoders[] = {
@@ -182,9 +179,7 @@ constexpr Row kDecoders[] = {
 
 Decoder make_decoder(const json& section, const std::string& where) {
   if (section.is_null()) return {};
-  const std::string place = where + ": decoder";
-  const std::string type = text_field(section, "type", place);
-  return row_of(std::span<const Row>(kDecoders), place, type).make(section, place + " " + type);
+  return make_step(std::span<const Row>(kDecoders), section, where + ": decoder");
 }
 
 }  // namespace lora

@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "tokenizers/added_tokens.h"
+#include "tokenizers/section.h"
 
 namespace lora {
 
@@ -20,10 +21,10 @@ nlohmann::json read_object_if_there(const Path& path);
 
 // The text of a special token as tokenizer_config.json spells it: "text", {"content": "text"} or
 // null; "" where there is none.
-std::string special_text(const nlohmann::json& object, const char* name, const Path& path);
+std::string special_text(const Section& file, const char* name);
 
 // One added token with its flags, from tokenizer.json or from tokenizer_config.json.
-AddedToken read_added_token(const nlohmann::json& entry, std::int64_t id, const std::string& where);
+AddedToken read_added_token(const Section& entry, std::int64_t id);
 // tokenizer_config.json: added_tokens_decoder.
 std::vector<AddedToken> added_tokens_of_config(const Path& folder);
 

@@ -32,20 +32,22 @@ Merge read_merge(const json& entry, std::size_t number, const std::string& where
        R"(, expected "a b" or ["a", "b"]); take the file from the original model)");
 }
 
-std::unique_ptr<TokenModel> read_model(const json& model, const std::string& where) {
+std::unique_ptr<TokenModel> read_model(const Section& model) {
+  const std::string& where = model.where();
   // Files of the first versions have no "type".
-  const std::string type = text_field(model, "type", where, "BPE");
+  const std::string type = model.text("type", "BPE");
   if (type != "BPE") {
     fail(where, ": kind of model not supported (found '", type,
          "', expected BPE); use the SentencePiece tokenizer.model where the model has one");
   }
-  if (model.contains("dropout") && !model["dropout"].is_null() && model["dropout"] != 0.0) {
-    fail(where, ": BPE dropout is not supported (found ", model["dropout"].dump(),
+  const json* dropout = model.find("dropout");
+  if (dropout != nullptr && *dropout != 0.0) {
+    fail(where, ": BPE dropout is not supported (found ", dropout->dump(),
          ", expected null); set model.dropout to null");
   }
   Vocabulary vocabulary;
-  const auto vocab = model.find("vocab");
-  if (vocab == model.end() || !vocab->is_object() || vocab->empty()) {
+  const json* vocab = model.find("vocab");
+  if (vocab == nullptr || !vocab->is_object() || vocab->empty()) {
     fail(where,
          ": there is no vocabulary (expected model.vocab with tokens and ids); take the file "
          "from the original model");
@@ -58,16 +60,16 @@ std::unique_ptr<TokenModel> read_model(const json& model, const std::string& whe
     vocabulary.add(token, id.get<std::int64_t>(), where);
   }
   std::vector<Merge> merges;
-  for (const json& entry : list_field(model, "merges", where)) {
+  for (const json& entry : model.list("merges")) {
     merges.push_back(read_merge(entry, merges.size() + 1, where));
   }
   BpeOptions options;
-  options.unknown = text_field(model, "unk_token", where, "");
-  options.fuse_unknown = flag_field(model, "fuse_unk", where, false);
-  options.byte_fallback = flag_field(model, "byte_fallback", where, false);
-  options.ignore_merges = flag_field(model, "ignore_merges", where, false);
-  options.continuing_prefix = text_field(model, "continuing_subword_prefix", where, "");
-  options.word_suffix = text_field(model, "end_of_word_suffix", where, "");
+  options.unknown = model.text("unk_token", "");
+  options.fuse_unknown = model.flag("fuse_unk", false);
+  options.byte_fallback = model.flag("byte_fallback", false);
+  options.ignore_merges = model.flag("ignore_merges", false);
+  options.continuing_prefix = model.text("continuing_subword_prefix", "");
+  options.word_suffix = model.text("end_of_word_suffix", "");
   return std::make_unique<Bpe>(std::move(vocabulary), merges, std::move(options), where);
 }
 
@@ -84,14 +86,14 @@ PipelineParts read_tokenizer_json(const Path& file) {
   }
   PipelineParts parts;
   parts.files = {file};
-  parts.model = read_model(all["model"], where + ": model");
+  parts.model = read_model(Section(all["model"], where + ": model", kTakeOriginal));
   parts.normalizer = make_normalizer(section("normalizer"), where);
   parts.pre_tokenizer = make_pre_tokenizer(section("pre_tokenizer"), where);
   parts.post_processor = make_post_processor(section("post_processor"), where);
   parts.decoder = make_decoder(section("decoder"), where);
-  const std::string place = where + ": added_tokens";
   for (const json& entry : section("added_tokens")) {
-    parts.added.push_back(read_added_token(entry, number_field(entry, "id", place), place));
+    const Section token(entry, where + ": added_tokens", kTakeOriginal);
+    parts.added.push_back(read_added_token(token, token.whole("id")));
   }
   // Tokens that were added by a script after tokenizer.json was made.
   for (AddedToken& token : added_tokens_of_config(file.parent_path())) {

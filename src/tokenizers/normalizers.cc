@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nlohmann/json.hpp>
 
-#include "base/table.h"
 #include "tokenizers/pattern.h"
 #include "tokenizers/steps.h"
 #include "tokenizers/unicode.h"
@@ -13,36 +12,36 @@ using nlohmann::json;
 namespace {
 
 template <unicode::Form form>
-Normalizer make_form(const json&, const std::string&) {
+Normalizer make_form(const Section&) {
   return [](const std::string& text) { return unicode::normalized(text, form); };
 }
 
-Normalizer make_lower(const json&, const std::string&) {
+Normalizer make_lower(const Section&) {
   return [](const std::string& text) { return unicode::lower(text); };
 }
 
-Normalizer make_strip_accents(const json&, const std::string&) {
+Normalizer make_strip_accents(const Section&) {
   return [](const std::string& text) { return unicode::without_marks(text); };
 }
 
-Normalizer make_byte_level(const json&, const std::string&) {
+Normalizer make_byte_level(const Section&) {
   return [](const std::string& text) { return to_byte_characters(text); };
 }
 
-Normalizer make_prepend(const json& section, const std::string& where) {
-  return [prefix = text_field(section, "prepend", where)](const std::string& text) {
+Normalizer make_prepend(const Section& section) {
+  return [prefix = section.text("prepend")](const std::string& text) {
     return text.empty() ? text : prefix + text;
   };
 }
 
-Normalizer make_replace(const json& section, const std::string& where) {
-  return [pattern = pattern_field(section, where), content = text_field(section, "content", where)](
+Normalizer make_replace(const Section& section) {
+  return [pattern = pattern_field(section), content = section.text("content")](
              const std::string& text) { return pattern.replaced(text, content); };
 }
 
-Normalizer make_strip(const json& section, const std::string& where) {
-  const bool left = flag_field(section, "strip_left", where, true);
-  const bool right = flag_field(section, "strip_right", where, true);
+Normalizer make_strip(const Section& section) {
+  const bool left = section.flag("strip_left", true);
+  const bool right = section.flag("strip_right", true);
   return [left, right](const std::string& text) {
     std::size_t start = 0, end = text.size();
     for (std::size_t at = 0; left && at < end && unicode::is_white(unicode::next(text, at));) {
@@ -56,10 +55,10 @@ Normalizer make_strip(const json& section, const std::string& where) {
   };
 }
 
-Normalizer make_sequence(const json& section, const std::string& where) {
+Normalizer make_sequence(const Section& section) {
   std::vector<Normalizer> parts;
-  for (const json& part : list_field(section, "normalizers", where)) {
-    parts.push_back(make_normalizer(part, where));
+  for (const json& part : section.list("normalizers")) {
+    parts.push_back(make_normalizer(part, section.where()));
   }
   return [parts](std::string text) {
     for (const Normalizer& part : parts) text = part(std::move(text));
@@ -69,7 +68,7 @@ Normalizer make_sequence(const json& section, const std::string& where) {
 
 struct Row {
   std::string_view name, help;
-  Normalizer (*make)(const json&, const std::string&);
+  Normalizer (*make)(const Section&);
 };
 
 constexpr Row kNormalizers[] = {
@@ -90,9 +89,7 @@ constexpr Row kNormalizers[] = {
 
 Normalizer make_normalizer(const json& section, const std::string& where) {
   if (section.is_null()) return {};
-  const std::string type = text_field(section, "type", where + ": normalizer");
-  const std::string place = where + ": normalizer";
-  return row_of(std::span<const Row>(kNormalizers), place, type).make(section, place + " " + type);
+  return make_step(std::span<const Row>(kNormalizers), section, where + ": normalizer");
 }
 
 }  // namespace lora

@@ -6,8 +6,8 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "tokenizers/files.h"
-#include "tokenizers/unicode.h"
 
 namespace lora {
 
@@ -48,11 +48,13 @@ void Pipeline::take_added(const std::string& where) {
 void Pipeline::take_special_texts(const Path& folder) {
   const Path config_path = folder / "tokenizer_config.json";
   const Path map_path = folder / "special_tokens_map.json";
-  const json config = read_object_if_there(config_path);
-  const json map = read_object_if_there(map_path);
+  const json config_json = read_object_if_there(config_path);
+  const json map_json = read_object_if_there(map_path);
+  const Section config(config_json, config_path.string(), kTakeOriginal);
+  const Section map(map_json, map_path.string(), kTakeOriginal);
   const auto text = [&](const char* name, const std::string& otherwise) {
-    for (const auto& [object, path] : {std::tie(config, config_path), std::tie(map, map_path)}) {
-      std::string found = special_text(object, name, path);
+    for (const Section* file : {&config, &map}) {
+      std::string found = special_text(*file, name);
       if (!found.empty()) return found;
     }
     return otherwise;
@@ -69,13 +71,8 @@ void Pipeline::take_special_texts(const Path& folder) {
     fail(config_path.string(), ": ", name, " is not in the vocabulary (found '", *token,
          "'); take the files from one model");
   }
-  const std::string where = config_path.string();
-  if (config.contains("add_bos_token") && !config["add_bos_token"].is_null()) {
-    add_bos_ = flag_field(config, "add_bos_token", where, false);
-  }
-  if (config.contains("add_eos_token") && !config["add_eos_token"].is_null()) {
-    add_eos_ = flag_field(config, "add_eos_token", where, false);
-  }
+  if (config.has("add_bos_token")) add_bos_ = config.flag("add_bos_token");
+  if (config.has("add_eos_token")) add_eos_ = config.flag("add_eos_token");
 }
 
 // Where the texts are not stated, the ids of the model's own configuration count.
@@ -123,10 +120,9 @@ void Pipeline::take_template() {
 
 std::vector<std::int64_t> Pipeline::encode(std::string_view text,
                                            const EncodeOptions& options) const {
-  const std::size_t invalid = unicode::find_invalid(text);
-  if (invalid != std::string_view::npos) {
+  if (const auto invalid = first_invalid_utf8(text)) {
     fail("text to tokenize: not valid UTF-8 (found byte ",
-         static_cast<int>(static_cast<unsigned char>(text[invalid])), " at position ", invalid,
+         static_cast<int>(static_cast<unsigned char>(text[*invalid])), " at position ", *invalid,
          "); convert the data to UTF-8");
   }
   std::unique_ptr<WordCache> cache;

@@ -82,9 +82,10 @@ constexpr BehaviorRow kBehaviors[] = {
     {"MergedWithNext", "a match starts the piece behind it", merged_with_next},
 };
 
-Behavior behavior_field(const json& section, const std::string& where) {
-  const std::string name = text_field(section, "behavior", where, "Isolated");
-  return row_of(std::span<const BehaviorRow>(kBehaviors), where + ": behavior", name).apply;
+Behavior behavior_field(const Section& section) {
+  const std::string name = section.text("behavior", "Isolated");
+  return row_of(std::span<const BehaviorRow>(kBehaviors), section.where() + ": behavior", name)
+      .apply;
 }
 
 Finder find_pattern(Pattern pattern, bool invert) {
@@ -131,20 +132,19 @@ PreTokenizer splitter(Finder finder, Behavior behavior) {
   };
 }
 
-PreTokenizer make_split(const json& section, const std::string& where) {
-  return splitter(
-      find_pattern(pattern_field(section, where), flag_field(section, "invert", where, false)),
-      behavior_field(section, where));
+PreTokenizer make_split(const Section& section) {
+  return splitter(find_pattern(pattern_field(section), section.flag("invert", false)),
+                  behavior_field(section));
 }
 
 constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-PreTokenizer make_byte_level(const json& section, const std::string& where) {
-  const bool prefix = flag_field(section, "add_prefix_space", where, true);
+PreTokenizer make_byte_level(const Section& section) {
+  const bool prefix = section.flag("add_prefix_space", true);
   PreTokenizer split;
-  if (flag_field(section, "use_regex", where, true)) {
-    split = splitter(find_pattern(Pattern::regex(kGpt2Pattern, where), false), isolated);
+  if (section.flag("use_regex", true)) {
+    split = splitter(find_pattern(Pattern::regex(kGpt2Pattern, section.where()), false), isolated);
   }
   return [prefix, split](Pieces& pieces) {
     for (std::string& text : pieces.texts) {
@@ -155,17 +155,15 @@ PreTokenizer make_byte_level(const json& section, const std::string& where) {
   };
 }
 
-PreTokenizer make_metaspace(const json& section, const std::string& where) {
-  const std::string mark = text_field(section, "replacement", where, "\xE2\x96\x81");
-  const bool old_prefix = flag_field(section, "add_prefix_space", where, true);
-  const std::string scheme =
-      text_field(section, "prepend_scheme", where, old_prefix ? "always" : "never");
+PreTokenizer make_metaspace(const Section& section) {
+  const std::string mark = section.text("replacement", "\xE2\x96\x81");
+  const bool old_prefix = section.flag("add_prefix_space", true);
+  const std::string scheme = section.text("prepend_scheme", old_prefix ? "always" : "never");
   if (scheme != "always" && scheme != "first" && scheme != "never") {
-    fail(where, ": field 'prepend_scheme' is wrong (found '", scheme,
-         "', expected always, first or never); take the file from the original model");
+    section.wrong("prepend_scheme", scheme, "always, first or never");
   }
   PreTokenizer split;
-  if (flag_field(section, "split", where, true)) {
+  if (section.flag("split", true)) {
     split = splitter(find_pattern(Pattern::literal(mark), false), merged_with_next);
   }
   return [mark, scheme, split, space = Pattern::literal(" ")](Pieces& pieces) {
@@ -179,24 +177,24 @@ PreTokenizer make_metaspace(const json& section, const std::string& where) {
   };
 }
 
-PreTokenizer make_whitespace(const json&, const std::string& where) {
-  return splitter(find_pattern(Pattern::regex(R"(\w+|[^\w\s]+)", where), true), removed);
+PreTokenizer make_whitespace(const Section& section) {
+  return splitter(find_pattern(Pattern::regex(R"(\w+|[^\w\s]+)", section.where()), true), removed);
 }
 
-PreTokenizer make_whitespace_split(const json&, const std::string&) {
+PreTokenizer make_whitespace_split(const Section&) {
   return splitter(find_characters(unicode::is_white), removed);
 }
 
-PreTokenizer make_digits(const json& section, const std::string& where) {
-  const bool single = flag_field(section, "individual_digits", where, false);
+PreTokenizer make_digits(const Section& section) {
+  const bool single = section.flag("individual_digits", false);
   return splitter(find_characters(unicode::is_numeric), single ? isolated : contiguous);
 }
 
-PreTokenizer make_punctuation(const json& section, const std::string& where) {
-  return splitter(find_characters(unicode::is_punctuation), behavior_field(section, where));
+PreTokenizer make_punctuation(const Section& section) {
+  return splitter(find_characters(unicode::is_punctuation), behavior_field(section));
 }
 
-PreTokenizer make_bert(const json&, const std::string&) {
+PreTokenizer make_bert(const Section&) {
   return [white = splitter(find_characters(unicode::is_white), removed),
           points = splitter(find_characters(unicode::is_punctuation), isolated)](Pieces& pieces) {
     white(pieces);
@@ -204,10 +202,10 @@ PreTokenizer make_bert(const json&, const std::string&) {
   };
 }
 
-PreTokenizer make_sequence(const json& section, const std::string& where) {
+PreTokenizer make_sequence(const Section& section) {
   std::vector<PreTokenizer> parts;
-  for (const json& part : list_field(section, "pretokenizers", where)) {
-    parts.push_back(make_pre_tokenizer(part, where));
+  for (const json& part : section.list("pretokenizers")) {
+    parts.push_back(make_pre_tokenizer(part, section.where()));
   }
   return [parts](Pieces& pieces) {
     for (const PreTokenizer& part : parts) part(pieces);
@@ -216,7 +214,7 @@ PreTokenizer make_sequence(const json& section, const std::string& where) {
 
 struct Row {
   std::string_view name, help;
-  PreTokenizer (*make)(const json&, const std::string&);
+  PreTokenizer (*make)(const Section&);
 };
 
 constexpr Row kPreTokenizers[] = {
@@ -235,10 +233,7 @@ constexpr Row kPreTokenizers[] = {
 
 PreTokenizer make_pre_tokenizer(const json& section, const std::string& where) {
   if (section.is_null()) return {};
-  const std::string place = where + ": pre_tokenizer";
-  const std::string type = text_field(section, "type", place);
-  return row_of(std::span<const Row>(kPreTokenizers), place, type)
-      .make(section, place + " " + type);
+  return make_step(std::span<const Row>(kPreTokenizers), section, where + ": pre_tokenizer");
 }
 
 }  // namespace lora

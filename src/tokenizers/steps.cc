@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "tokenizers/pattern.h"
 #include "tokenizers/unicode.h"
 
@@ -25,7 +26,7 @@ struct ByteCharacters {
       const bool printable =
           (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xFF && byte != 0xAD);
       const std::uint32_t code = printable ? byte : other++;
-      unicode::append(of_byte[byte], code);
+      append_utf8(of_byte[byte], code);
       to_byte[code] = static_cast<int>(byte);
     }
   }
@@ -34,18 +35,6 @@ struct ByteCharacters {
 const ByteCharacters& byte_characters() {
   static const ByteCharacters table;
   return table;
-}
-
-[[noreturn]] void fail_field(const std::string& where, const char* name, const json& found,
-                             const char* expected) {
-  fail(where, ": field '", name, "' is wrong (found ", found.dump(), ", expected ", expected,
-       "); take the file from the original model");
-}
-
-const json& field(const json& section, const char* name) {
-  static const json kNull;
-  const auto found = section.find(name);
-  return found == section.end() ? kNull : *found;
 }
 
 }  // namespace
@@ -70,45 +59,11 @@ bool from_byte_characters(std::string_view text, std::string& bytes) {
   return true;
 }
 
-std::string text_field(const json& section, const char* name, const std::string& where) {
-  const json& value = field(section, name);
-  if (!value.is_string()) fail_field(where, name, value, "a text");
-  return value.get<std::string>();
-}
-
-std::string text_field(const json& section, const char* name, const std::string& where,
-                       const std::string& otherwise) {
-  return field(section, name).is_null() ? otherwise : text_field(section, name, where);
-}
-
-bool flag_field(const json& section, const char* name, const std::string& where, bool otherwise) {
-  const json& value = field(section, name);
-  if (value.is_null()) return otherwise;
-  if (!value.is_boolean()) fail_field(where, name, value, "true or false");
-  return value.get<bool>();
-}
-
-std::int64_t number_field(const json& section, const char* name, const std::string& where) {
-  const json& value = field(section, name);
-  if (!value.is_number_integer()) fail_field(where, name, value, "a whole number");
-  return value.get<std::int64_t>();
-}
-
-const json& list_field(const json& section, const char* name, const std::string& where) {
-  const json& value = field(section, name);
-  if (!value.is_array()) fail_field(where, name, value, "a list");
-  return value;
-}
-
-Pattern pattern_field(const json& section, const std::string& where) {
-  const json& value = field(section, "pattern");
-  if (value.is_object() && value.contains("String")) {
-    return Pattern::literal(text_field(value, "String", where));
-  }
-  if (value.is_object() && value.contains("Regex")) {
-    return Pattern::regex(text_field(value, "Regex", where), where);
-  }
-  fail_field(where, "pattern", value, R"({"String": ".."} or {"Regex": ".."})");
+Pattern pattern_field(const Section& section) {
+  const Section pattern = section.inside("pattern");
+  if (pattern.has("String")) return Pattern::literal(pattern.text("String"));
+  if (pattern.has("Regex")) return Pattern::regex(pattern.text("Regex"), section.where());
+  section.wrong("pattern", section.object("pattern"), R"({"String": ".."} or {"Regex": ".."})");
 }
 
 }  // namespace lora

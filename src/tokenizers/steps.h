@@ -7,9 +7,13 @@
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/table.h"
+#include "tokenizers/section.h"
 
 namespace lora {
 
@@ -42,19 +46,16 @@ Decoder make_decoder(const nlohmann::json& section, const std::string& where);
 std::string to_byte_characters(std::string_view text);
 bool from_byte_characters(std::string_view text, std::string& bytes);
 
-// Fields of a section; Error with `where` for an absent one or one of another type.
-std::string text_field(const nlohmann::json& section, const char* name, const std::string& where);
-std::string text_field(const nlohmann::json& section, const char* name, const std::string& where,
-                       const std::string& otherwise);
-bool flag_field(const nlohmann::json& section, const char* name, const std::string& where,
-                bool otherwise);
-std::int64_t number_field(const nlohmann::json& section, const char* name,
-                          const std::string& where);
-const nlohmann::json& list_field(const nlohmann::json& section, const char* name,
-                                 const std::string& where);
-
 class Pattern;
-// {"String": ".."} or {"Regex": ".."}
-Pattern pattern_field(const nlohmann::json& section, const std::string& where);
+// `pattern` of the section: {"String": ".."} or {"Regex": ".."}.
+Pattern pattern_field(const Section& section);
+
+// The step that `section` names by its "type": what make() of that row of `table` returns.
+template <typename Row>
+auto make_step(std::span<const Row> table, const nlohmann::json& section,
+               const std::string& place) {
+  const std::string type = Section(section, place, kTakeOriginal).text("type");
+  return row_of(table, place, type).make(Section(section, place + " " + type, kTakeOriginal));
+}
 
 }  // namespace lora

@@ -74,8 +74,7 @@ constexpr BrokenJson kBrokenJson[] = {
     {"/model/merges", R"(["a b c"])",
      "DIR/tokenizer.json: model: merge 1 is wrong (found \"a b c\", expected \"a b\" or "
      "[\"a\", \"b\"])"},
-    {"/model/merges", "null",
-     "DIR/tokenizer.json: model: field 'merges' is wrong (found null, expected a list)"},
+    {"/model/merges", "null", "DIR/tokenizer.json: model: 'merges' is missing (expected a list)"},
     {"/model/vocab", "{}",
      "DIR/tokenizer.json: model: there is no vocabulary (expected model.vocab with tokens and "
      "ids)"},
@@ -98,8 +97,7 @@ constexpr BrokenJson kBrokenJson[] = {
      "DIR/tokenizer.json: normalizer 'Precompiled': unknown (known: NFC, NFD, NFKC, NFKD, "
      "Lowercase, Strip, StripAccents, Prepend, Replace, ByteLevel, Sequence)"},
     {"/normalizer", R"({"type": "Prepend"})",
-     "DIR/tokenizer.json: normalizer Prepend: field 'prepend' is wrong (found null, expected a "
-     "text)"},
+     "DIR/tokenizer.json: normalizer Prepend: 'prepend' is missing (expected a text)"},
     {"/pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"})",
      "DIR/tokenizer.json: pre_tokenizer Split: '(a' is not a regular expression (found missing "
      "closing parenthesis at character 3)"},
@@ -187,9 +185,8 @@ TEST_F(TokenizerFiles, NamesWhatIsWrongInAFolder) {
        "files "
        "from one model"},
       {{{"tokenizer.json", small}, {"tokenizer_config.json", R"({"eos_token": 7})"}},
-       "DIR/tokenizer_config.json: field 'eos_token' is wrong (found 7, expected a text or an "
-       "object "
-       "with 'content')" +
+       "DIR/tokenizer_config.json: 'eos_token': found 7, expected a text or an object with "
+       "'content'" +
            original},
   };
   for (const BrokenFolder& broken : all) {

@@ -21,7 +21,7 @@ constexpr const char* kRoles[] = {"bos_token", "eos_token", "unk_token", "pad_to
 AddedToken from_value(const json& value, const std::string& where) {
   AddedToken token;
   if (value.is_object()) {
-    token = read_added_token(value, -1, where);
+    token = read_added_token(Section(value, where, kTakeOriginal), -1);
   } else if (value.is_string()) {
     token.text = value.get<std::string>();
   }
@@ -35,8 +35,11 @@ std::vector<AddedToken> special_tokens_in(const Path& file) {
   for (const char* role : kRoles) {
     if (object.contains(role)) tokens.push_back(from_value(object[role], file.string()));
   }
-  const json more = object.value("additional_special_tokens", json::array());
-  for (const json& value : more) tokens.push_back(from_value(value, file.string()));
+  const Section settings(object, file.string(), kTakeOriginal);
+  if (!settings.has("additional_special_tokens")) return tokens;
+  for (const json& value : settings.list("additional_special_tokens")) {
+    tokens.push_back(from_value(value, file.string()));
+  }
   return tokens;
 }
 
@@ -79,10 +82,11 @@ void add_tokens_beside(PipelineParts& parts, const Path& folder) {
   const Path file = folder / "added_tokens.json";
   if (std::filesystem::exists(file)) parts.files.push_back(file);
   const json listed = read_object_if_there(file);
+  const Section ids(listed, file.string(), kTakeOriginal);
   for (const auto& [text, id] : listed.items()) {
     AddedToken token;
     token.text = text;
-    token.id = number_field(listed, text.c_str(), file.string());
+    token.id = ids.whole(text);
     for (const AddedToken& one : special) token.special = token.special || one.text == text;
     if (const AddedToken* known = all.find(text); known != nullptr && known->id != token.id) {
       fail(file.string(), ": added token '", text, "' has two ids (found ", token.id, ", expected ",

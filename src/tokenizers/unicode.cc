@@ -8,37 +8,13 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace lora::unicode {
 
 namespace {
 
 bool is_continuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
-
-// Bytes of the longest valid prefix of one code point at `text[at]`, and whether it is complete.
-struct Part {
-  std::size_t size;
-  bool complete;
-};
-
-Part part_at(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(at);
-  if (lead < 0x80) return {1, true};
-  if (lead < 0xC2 || lead > 0xF4) return {1, false};
-  const std::size_t size = length_at(lead);
-  unsigned char low = 0x80, high = 0xBF;  // limits of the second byte
-  if (lead == 0xE0) low = 0xA0;
-  if (lead == 0xED) high = 0x9F;
-  if (lead == 0xF0) low = 0x90;
-  if (lead == 0xF4) high = 0x8F;
-  for (std::size_t i = 1; i < size; ++i) {
-    if (at + i >= text.size() || byte(at + i) < low || byte(at + i) > high) return {i, false};
-    low = 0x80;
-    high = 0xBF;
-  }
-  return {size, true};
-}
 
 bool below(std::string_view text, unsigned char limit) {
   return std::all_of(text.begin(), text.end(),
@@ -60,7 +36,7 @@ std::uint32_t next(std::string_view text, std::size_t& at) {
     ++at;
     return lead;
   }
-  const std::size_t size = length_at(static_cast<unsigned char>(lead));
+  const std::size_t size = utf8_length(static_cast<unsigned char>(lead));
   std::uint32_t code = lead & (0xFFU >> (size + 1));
   for (std::size_t i = 1; i < size; ++i) code = code << 6 | (byte(i) & 0x3F);
   at += size;
@@ -74,27 +50,12 @@ std::uint32_t previous(std::string_view text, std::size_t& at) {
   return next(text, start);
 }
 
-void append(std::string& out, std::uint32_t code) {
-  utf8proc_uint8_t bytes[4];
-  const auto size = utf8proc_encode_char(static_cast<utf8proc_int32_t>(code), bytes);
-  out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
-}
-
-std::size_t find_invalid(std::string_view bytes) {
-  for (std::size_t at = 0; at < bytes.size();) {
-    const Part part = part_at(bytes, at);
-    if (!part.complete) return at;
-    at += part.size;
-  }
-  return std::string_view::npos;
-}
-
 std::string lossy(std::string_view bytes) {
-  if (find_invalid(bytes) == std::string_view::npos) return std::string(bytes);
+  if (!first_invalid_utf8(bytes)) return std::string(bytes);
   std::string out;
   for (std::size_t at = 0; at < bytes.size();) {
-    const Part part = part_at(bytes, at);
-    out += part.complete ? bytes.substr(at, part.size) : std::string_view("\xEF\xBF\xBD");
+    const Utf8Part part = utf8_part(bytes, at);
+    out += part.valid ? bytes.substr(at, part.size) : std::string_view("\xEF\xBF\xBD");
     at += part.size;
   }
   return out;
@@ -125,7 +86,7 @@ std::string lower(std::string_view text) {
     } else if (code == 0x130) {
       out += "i\xCC\x87";  // the one code point whose lower case is two
     } else {
-      append(out, static_cast<std::uint32_t>(utf8proc_tolower(static_cast<int>(code))));
+      append_utf8(out, static_cast<std::uint32_t>(utf8proc_tolower(static_cast<int>(code))));
     }
   }
   return out;
@@ -135,7 +96,7 @@ std::string without_marks(std::string_view text) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
     const std::uint32_t code = next(text, at);
-    if (category(code) != UTF8PROC_CATEGORY_MN) append(out, code);
+    if (category(code) != UTF8PROC_CATEGORY_MN) append_utf8(out, code);
   }
   return out;
 }

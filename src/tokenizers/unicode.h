@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// UTF-8 and the Unicode properties that tokenizers need (tables of utf8proc).
+// Code points and the Unicode properties that tokenizers need (tables of utf8proc).
 #pragma once
 
 #include <cstdint>
@@ -12,13 +12,7 @@ namespace lora::unicode {
 std::uint32_t next(std::string_view text, std::size_t& at);
 // The code point that ends before `text[at]`, at > 0; `at` moves to its start.
 std::uint32_t previous(std::string_view text, std::size_t& at);
-void append(std::string& out, std::uint32_t code);
-inline std::size_t length_at(unsigned char lead) {
-  return lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-}
 
-// Index of the first byte that is not part of valid UTF-8, or npos.
-std::size_t find_invalid(std::string_view bytes);
 // Every maximal invalid part becomes one U+FFFD (Unicode 15, table 3-8).
 std::string lossy(std::string_view bytes);
 

@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/table.h"
+#include "base/utf8.h"
 #include "tokenizers/bpe.h"
 #include "tokenizers/files.h"
 #include "tokenizers/pipeline.h"
-#include "tokenizers/unicode.h"
 
 namespace lora {
 
@@ -53,9 +53,9 @@ Vocabulary read_vocabulary(const Path& path) {
 
 std::vector<Merge> read_merges(const Path& path) {
   const std::string content = read_tokenizer_file(path);
-  if (unicode::find_invalid(content) != std::string::npos) {
-    fail(path.string(), ": this is not valid UTF-8 (found a wrong byte at position ",
-         unicode::find_invalid(content), "); take the file from the original model");
+  if (const auto invalid = first_invalid_utf8(content)) {
+    fail(path.string(), ": this is not valid UTF-8 (found a wrong byte at position ", *invalid,
+         "); take the file from the original model");
   }
   std::vector<Merge> merges;
   std::size_t number = 0;
@@ -144,8 +144,8 @@ bool has_chat_token(const Path& folder) {
 const Family& family_of(const Path& folder) {
   const std::span<const Family> table(kFamilies);
   const Path settings = folder / "tokenizer_config.json";
-  std::string name =
-      text_field(read_object_if_there(settings), "tokenizer_class", settings.string(), "");
+  const json object = read_object_if_there(settings);
+  std::string name = Section(object, settings.string(), kTakeOriginal).text("tokenizer_class", "");
   if (name.ends_with("Fast")) name.resize(name.size() - 4);
   if (const Family* family = find_row(table, name)) return *family;
   if (name.empty() || name == "PreTrainedTokenizer" || name == "TokenizersBackend") {
@@ -153,7 +153,8 @@ const Family& family_of(const Path& folder) {
     if (!std::filesystem::exists(config)) {
       return *find_row(table, has_chat_token(folder) ? "Qwen2Tokenizer" : "GPT2Tokenizer");
     }
-    name = text_field(read_object(config), "model_type", config.string(), "");
+    const json model = read_object(config);
+    name = Section(model, config.string(), kTakeOriginal).text("model_type", "");
   }
   return row_of(table, folder.string() + ": kind of vocab.json with merges.txt", name);
 }

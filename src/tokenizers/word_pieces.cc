@@ -6,24 +6,33 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "tokenizers/files.h"
 
 namespace lora {
 namespace {
 
 std::vector<std::string> from_json(const Path& path) {
-  const auto json = nlohmann::json::parse(read_file(path), nullptr, false);
-  const bool known = json.is_object() && json.contains("model") && json["model"].is_object() &&
-                     json["model"].value("type", "") == "WordPiece";
-  if (!known) fail(path.string(), ": not a WordPiece tokenizer; a BLIP folder has one");
+  const nlohmann::json json = read_object(path);
+  const Section all(json, path.string(), kTakeOriginal);
+  const Section model = all.inside("model");
+  if (model.text("type", "") != "WordPiece") {
+    fail(path.string(), ": not a WordPiece tokenizer; a BLIP folder has one");
+  }
   std::vector<std::string> tokens;
-  const auto put = [&](const std::string& token, std::size_t id) {
-    if (id > 10'000'000) fail(path.string(), ": token id ", id, " is out of range; damaged file?");
-    if (tokens.size() <= id) tokens.resize(id + 1);
-    tokens[id] = token;
+  const auto put = [&](const std::string& token, std::int64_t id) {
+    if (id < 0 || id > 10'000'000) {
+      fail(path.string(), ": token id ", id, " is out of range; damaged file?");
+    }
+    const auto place = static_cast<std::size_t>(id);
+    if (tokens.size() <= place) tokens.resize(place + 1);
+    tokens[place] = token;
   };
-  for (const auto& [token, id] : json["model"]["vocab"].items()) put(token, id);
-  for (const auto& added : json.value("added_tokens", nlohmann::json::array())) {
-    put(added.at("content"), added.at("id"));
+  const Section vocabulary = model.inside("vocab");
+  for (const auto& [token, id] : vocabulary.json().items()) put(token, vocabulary.whole(token));
+  if (!all.has("added_tokens")) return tokens;
+  for (const nlohmann::json& entry : all.list("added_tokens")) {
+    const Section added(entry, path.string() + ": added_tokens", kTakeOriginal);
+    put(added.text("content"), added.whole("id"));
   }
   return tokens;
 }

@@ -144,7 +144,8 @@ std::vector<BadInput> checkpoints() {
       {"config_not_json",
        [](const Place& p) { p.write("base/unet/config.json", "{"); },
        {},
-       "@/base/unet/config.json: not JSON; damaged file?"},
+       "@/base/unet/config.json: this is not valid JSON (found an error at byte 2 of 1); damaged "
+       "file, or not Stable Diffusion?"},
       {"wrong_shape",
        [](const Place& p) { p.set("base/unet/config.json", "cross_attention_dim", 48); },
        {},

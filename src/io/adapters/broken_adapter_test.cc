@@ -88,7 +88,8 @@ std::vector<Case> cases() {
        "adapter_config.json beside the file), so the strength of the adapter is not known; add "
        "\"lora_alpha\" to adapter_config.json"},
       {"configuration is no JSON", kFile, good, "r: 4",
-       "@/adapter_config.json: not a JSON object; damaged adapter configuration?"},
+       "@/adapter_config.json: this is not valid JSON (found an error at byte 1 of 4); mend the "
+       "adapter's configuration"},
       {"rank is a text", kFile, good, R"({"r": "4", "lora_alpha": 8})",
        "@/adapter_config.json: 'r': found \"4\", expected a number; mend the adapter's "
        "configuration"},

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/text.h"
 
 namespace lora {
@@ -46,6 +47,7 @@ void check_targets(const std::string& component, const Metadata& metadata,
                           : std::set<std::string>{"CLIPAttention"};
   const auto at = metadata.find(component);
   if (at == metadata.end()) return;  // the defaults of that program
+  check_json_depth(at->second, where + ": metadata", "damaged file?");
   const auto json = nlohmann::json::parse(at->second, nullptr, false);
   std::set<std::string> found;
   if (json.is_array()) {

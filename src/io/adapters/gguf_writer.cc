@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/table.h"
 #include "base/text.h"
 #include "io/adapters/adapter_writer.h"
@@ -85,8 +86,8 @@ void check_exportable(const AdapterFile& adapter, const GgufBase& base) {
          "the format diffusers or kohya");
   }
   if (adapter.use_dora) {
-    fail(where, ": llama.cpp has no DoRA, so it cannot be written as gguf; merge the adapter into ",
-         "its base model with `lora merge` instead");
+    fail(where, ": llama.cpp has no DoRA, so it cannot be written as gguf; export it as peft, ",
+         "merge it with PEFT's merge_and_unload and convert the model with llama.cpp's script");
   }
   if (!adapter.others.empty()) {
     fail(where, ": tensor '", adapter.others.begin()->first, "' is not LoRA and has no place in a ",
@@ -141,10 +142,11 @@ GgufBase read_gguf_base(const Path& folder) {
                ": no such file; the GGUF names depend on the base model, so give its folder ",
                "with --base");
   }
-  const auto json = nlohmann::json::parse(read_file(path), nullptr, false);
-  if (!json.is_object()) fail(where, ": not a JSON object; is this the base model's config.json?");
+  constexpr const char* kRemedy = "is this the base model's config.json?";
+  const auto json = parse_json_object<nlohmann::json>(read_file(path), where, kRemedy);
+  const JsonReader config(json, where, kRemedy);
   GgufBase base;
-  base.model_type = json.value("model_type", "");
+  base.model_type = config.text("model_type", "");
   const auto* row = find_row(std::span<const Architecture>(kArchitectures), base.model_type);
   if (row == nullptr) {
     fail(where, ": model_type '", base.model_type, "' has no known GGUF layout (known: ",
@@ -152,10 +154,10 @@ GgufBase read_gguf_base(const Path& folder) {
          "); export as peft and convert with llama.cpp's own script");
   }
   base.architecture = row->gguf;
-  base.heads = json.value("num_attention_heads", json.value("n_head", 0));
-  base.kv_heads = json.value("num_key_value_heads", base.heads);
+  base.heads = config.count("num_attention_heads", config.count("n_head", 1));
+  base.kv_heads = config.count("num_key_value_heads", base.heads);
   const bool tied = base.model_type == "gemma2" || base.model_type == "gpt2";
-  base.tied_embeddings = json.value("tie_word_embeddings", tied);
+  base.tied_embeddings = config.flag("tie_word_embeddings", tied);
   return base;
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/regex.h"
 
 namespace lora {
@@ -13,59 +14,35 @@ namespace {
 
 using Json = nlohmann::ordered_json;  // patterns are tried in file order
 
-constexpr std::string_view kMend = "mend the adapter's configuration";
+using Reader = JsonReader<Json>;
+constexpr const char* kMend = "mend the adapter's configuration";
 
-[[noreturn]] void fail_field(const std::string& where, const std::string& field, const Json& value,
-                             const char* expected) {
-  fail(where, ": '", field, "': found ", value.dump(), ", expected ", expected, "; ", kMend);
-}
-
-const Json* field(const Json& json, const std::string& name) {
-  const auto at = json.find(name);
-  return at == json.end() || at->is_null() ? nullptr : &*at;
-}
-
-std::optional<double> number(const Json& json, const std::string& name, const std::string& where) {
-  const Json* value = field(json, name);
-  if (value == nullptr) return {};
-  if (!value->is_number()) fail_field(where, name, *value, "a number");
-  return value->get<double>();
-}
-
-bool flag(const Json& json, const std::string& name, const std::string& where) {
-  const Json* value = field(json, name);
-  if (value == nullptr) return false;
-  if (!value->is_boolean()) fail_field(where, name, *value, "true or false");
-  return value->get<bool>();
-}
-
-std::string text_of(const Json& json, const std::string& name) {
-  const Json* value = field(json, name);
-  return value != nullptr && value->is_string() ? value->get<std::string>() : "";
-}
-
-PeftPattern pattern(const Json& json, const std::string& name, const std::string& where) {
+PeftPattern pattern(const Reader& in, const std::string& name) {
   PeftPattern result;
-  const Json* value = field(json, name);
-  if (value == nullptr) return result;
-  if (!value->is_object()) fail_field(where, name, *value, "an object of numbers");
-  for (const auto& [key, entry] : value->items()) {
-    if (!entry.is_number()) fail_field(where, join(name, ".", key), entry, "a number");
+  const Reader entries = in.inside(name);
+  for (const auto& [key, entry] : entries.json().items()) {
+    result.emplace_back(key, entries.number(key));
     if (const auto mistake = regex_mistake(key)) {
-      fail(where, ": '", name, "': '", key, "' is not a regular expression (found ", *mistake,
+      fail(in.where(), ": '", name, "': '", key, "' is not a regular expression (found ", *mistake,
            "); ", kMend);
     }
-    result.emplace_back(key, entry.get<double>());
   }
   return result;
 }
 
-void check_kind(const Json& json, const std::string& where) {
-  const std::string type = text_of(json, "peft_type");
+// A text; nothing where it is absent or no text, as in files that write objects there.
+std::string text_of(const Reader& in, const char* name) {
+  const Json* value = in.find(name);
+  return value != nullptr && value->is_string() ? value->get<std::string>() : "";
+}
+
+void check_kind(const Reader& in) {
+  const std::string& where = in.where();
+  const std::string type = text_of(in, "peft_type");
   if (!type.empty() && type != "LORA") {
     fail(where, ": peft_type is ", type, ", expected LORA; only LoRA adapters can be used here");
   }
-  const std::string init = text_of(json, "init_lora_weights");
+  const std::string init = text_of(in, "init_lora_weights");
   for (const char* changing : {"pissa", "olora", "corda", "loftq", "lora_ga"}) {
     if (init.starts_with(changing)) {
       fail(where, ": init_lora_weights is '", init,
@@ -75,42 +52,37 @@ void check_kind(const Json& json, const std::string& where) {
   }
 }
 
-void read_targets(const Json& json, PeftConfig& config, const std::string& where) {
-  const Json* targets = field(json, "target_modules");
-  if (targets == nullptr) return;
-  if (targets->is_string()) {
+void read_targets(const Reader& in, PeftConfig& config) {
+  const Json* targets = in.find("target_modules");
+  if (targets != nullptr && targets->is_string()) {
     config.target_modules = {targets->get<std::string>()};
     config.targets_are_regex = config.target_modules[0] != "all-linear";
     return;
   }
-  if (!targets->is_array()) fail_field(where, "target_modules", *targets, "a list of names");
-  for (const Json& name : *targets) {
-    if (!name.is_string()) fail_field(where, "target_modules", *targets, "a list of names");
-    config.target_modules.push_back(name.get<std::string>());
-  }
+  config.target_modules = in.texts("target_modules", std::vector<std::string>{});
+}
+
+std::optional<double> optional_number(const Reader& in, const char* name) {
+  if (!in.has(name)) return {};
+  return in.number(name);
 }
 
 PeftConfig from_json(const Json& json, const std::string& where) {
-  check_kind(json, where);
+  const Reader in(json, where, kMend);
+  check_kind(in);
   PeftConfig config;
-  config.r = number(json, "r", where);
-  config.alpha = number(json, "lora_alpha", where);
-  config.rank_pattern = pattern(json, "rank_pattern", where);
-  config.alpha_pattern = pattern(json, "alpha_pattern", where);
-  config.use_rslora = flag(json, "use_rslora", where);
-  config.use_dora = flag(json, "use_dora", where);
-  config.fan_in_fan_out = flag(json, "fan_in_fan_out", where);
-  config.dropout = number(json, "lora_dropout", where).value_or(0);
-  config.base_model = text_of(json, "base_model_name_or_path");
-  config.task_type = text_of(json, "task_type");
-  read_targets(json, config, where);
+  config.r = optional_number(in, "r");
+  config.alpha = optional_number(in, "lora_alpha");
+  config.rank_pattern = pattern(in, "rank_pattern");
+  config.alpha_pattern = pattern(in, "alpha_pattern");
+  config.use_rslora = in.flag("use_rslora", false);
+  config.use_dora = in.flag("use_dora", false);
+  config.fan_in_fan_out = in.flag("fan_in_fan_out", false);
+  config.dropout = in.number("lora_dropout", 0.0);
+  config.base_model = text_of(in, "base_model_name_or_path");
+  config.task_type = text_of(in, "task_type");
+  read_targets(in, config);
   return config;
-}
-
-Json parse_object(const std::string& text, const std::string& where) {
-  Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object()) fail(where, ": not a JSON object; damaged adapter configuration?");
-  return json;
 }
 
 // Whole numbers as PEFT writes them, without a decimal point.
@@ -132,7 +104,7 @@ nlohmann::json text_or_null(const std::string& text) {
 }  // namespace
 
 PeftConfig parse_peft_config(const std::string& text, const std::string& where) {
-  return from_json(parse_object(text, where), where);
+  return from_json(parse_json_object<Json>(text, where, kMend), where);
 }
 
 PeftConfig read_peft_config(const Path& path) {
@@ -144,7 +116,7 @@ std::optional<PeftConfig> parse_component_config(const std::string& text,
                                                  const std::string& where) {
   Json part = Json::object();
   const std::string prefix = component + ".";
-  const Json whole = parse_object(text, where);
+  const Json whole = parse_json_object<Json>(text, where, kMend);
   for (const auto& [key, value] : whole.items()) {
     if (key.starts_with(prefix)) part[key.substr(prefix.size())] = value;
   }

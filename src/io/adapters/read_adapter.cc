@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/text.h"
 #include "io/adapters/adapter_file.h"
 #include "io/adapters/adapter_writer.h"
@@ -279,19 +280,15 @@ class Reader {
   // encode_diffusers multiplied the scale into B and remembered alpha.
   void unfold(const std::string& text) {
     const std::string where = where_ + ": lora_scripts";
-    const auto record = nlohmann::json::parse(text, nullptr, false);
-    if (!record.is_object() || !record.contains("alpha") || !record["alpha"].is_number()) {
-      fail(where, ": not the record of a scale (found ", text, "); damaged file?");
-    }
-    adapter_.use_rslora = record.value("use_rslora", false);
-    const auto pattern = record.value("alpha_pattern", nlohmann::json::object());
+    const auto json = parse_json_object<nlohmann::json>(text, where, "damaged file?");
+    const JsonReader record(json, where, "damaged file?");
+    adapter_.use_rslora = record.flag("use_rslora", false);
+    const JsonReader pattern = record.inside("alpha_pattern");
     for (AdapterModule& module : adapter_.modules) {
       if (module.alpha_known) continue;
-      const auto own = pattern.find(module.path);
-      module.alpha = (own == pattern.end() ? record["alpha"] : *own).get<double>();
+      module.alpha = pattern.positive(module.path, record.positive("alpha"));
       module.alpha_known = true;
       const double scale = lora_scale(module.alpha, module.rank(), adapter_.use_rslora);
-      if (!(scale > 0)) fail(where, ": alpha is ", module.alpha, ", expected a number above 0");
       module.b = folded(module.b, 1 / scale);
     }
   }
