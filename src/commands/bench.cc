@@ -18,8 +18,7 @@
 #include "base/table.h"
 #include "base/text.h"
 #include "commands/cli.h"
-#include "io/aten.h"
-#include "train/threads.h"
+#include "train/machine.h"
 
 namespace lora {
 namespace {
@@ -116,7 +115,7 @@ void add_options(CLI::App& app, BenchOptions& o) {
 }
 
 void start_bench(const BenchOptions& options) {
-  set_threads(options.threads);
+  choose_machine({.threads = options.threads});
   at::manual_seed(0);
 }
 

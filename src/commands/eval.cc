@@ -4,17 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
+#include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/reading.h"
 #include "commands/cli.h"
-#include "commands/image_commands.h"
-#include "data/text_source.h"
-#include "io/aten.h"
-#include "runs/session.h"
+#include "runs/evaluate.h"
 
 namespace lora {
 namespace {
@@ -27,16 +24,15 @@ struct EvalArguments {
   std::string root = "output", format = "auto";
   std::int64_t max_length = 0;
   bool exact_match = false, json = false;
+  bool images = false;  // the kind of base
 };
 
-// Of one version on one file.
-struct Score {
-  double loss_sum = 0;
-  std::int64_t tokens = 0, samples = 0, exact = 0;
-  double seconds = 0;
-
-  double loss() const { return loss_sum / static_cast<double>(std::max<std::int64_t>(tokens, 1)); }
-};
+void refuse_text_options(const CLI::App& app) {
+  for (const char* name : {"--template", "--dataset-format", "--max-seq-length", "--exact-match"}) {
+    if (app.count(name) == 0) continue;
+    fail_usage("lora eval: ", name, ": is for texts (found a --base for images); leave it out");
+  }
+}
 
 EvalArguments parse(const Arguments& arguments) {
   EvalArguments a;
@@ -47,6 +43,7 @@ EvalArguments parse(const Arguments& arguments) {
   app.add_option("--template", a.session.prompt_template);
   app.add_option("--dataset-format", a.format);
   app.add_option("--max-seq-length", a.max_length)->check(CLI::PositiveNumber);
+  app.add_option("--device", a.session.device);
   app.add_option("--dtype", a.session.dtype);
   app.add_option("--threads", a.session.threads)->check(CLI::NonNegativeNumber);
   app.add_option("--root", a.root);
@@ -55,58 +52,55 @@ EvalArguments parse(const Arguments& arguments) {
   parse_arguments(app, "eval", arguments);
   if (a.session.base.empty()) fail_usage("lora eval: --base is missing; name the base model");
   if (a.data.empty()) fail_usage("lora eval: --data is missing; name the file to measure on");
+  a.images = is_image_base(a.session.base);
+  if (a.images) refuse_text_options(app);
   return a;
 }
 
-// Rows whose logits stay below 256 MiB.
-std::int64_t rows_at_once(const CausalLM& model, std::int64_t length) {
-  const std::int64_t row = length * model.vocabulary() * 4;
-  return std::clamp<std::int64_t>((std::int64_t{256} << 20) / std::max<std::int64_t>(row, 1), 1,
-                                  16);
-}
-
-// Adds one batch; a row is one sample, exact where every target is the most likely token (which is
-// what greedy decoding would have given).
-void add_batch(CausalLM& model, const TextBatch& batch, Score& score) {
-  const TextTensors tensors = to_tensors(batch, at::kCPU);
-  const at::Tensor logits = model.logits(tensors).slice(1, 0, batch.length - 1);
-  const at::Tensor labels = tensors.labels.slice(1, 1);
-  const at::Tensor wanted = labels.ne(kIgnore);
-  const at::Tensor losses = at::cross_entropy_loss(logits.flatten(0, 1), labels.flatten(), {},
-                                                   at::Reduction::Sum, kIgnore);
-  score.loss_sum += losses.item<double>();
-  score.tokens += wanted.sum().item<std::int64_t>();
-  const at::Tensor right = logits.argmax(-1).eq(labels).logical_or(wanted.logical_not());
-  score.exact += right.all(1).sum().item<std::int64_t>();
-  score.samples += batch.rows;
-}
-
-Score measure(CausalLM& model, const TextSamples& samples, TextDataOptions options) {
-  const at::NoGradGuard no_grad;
-  const auto start = std::chrono::steady_clock::now();
-  options.batch_size = rows_at_once(model, options.max_seq_length);
-  Score score;
-  for (const TextBatch& batch : fixed_batches(samples.samples, options)) {
-    add_batch(model, batch, score);
+// Scores of every version on every data set, the versions of one set together.
+template <typename Session, typename Set>
+std::vector<Score> scores_of(const Session& session, const std::vector<NamedVersion>& versions,
+                             const std::vector<Set>& sets) {
+  std::vector<Score> scores(versions.size() * sets.size());
+  for (std::size_t v = 0; v < versions.size(); ++v) {
+    apply_version(versions[v], session.layers);
+    for (std::size_t s = 0; s < sets.size(); ++s) {
+      scores[s * versions.size() + v] = evaluate(session, sets[s]);
+    }
   }
-  score.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return score;
+  return scores;
+}
+
+std::vector<Score> text_scores(const EvalArguments& a, const std::vector<NamedVersion>& versions) {
+  const TextSession session = open_text_session(a.session);
+  std::vector<TextSet> sets;
+  for (const std::string& path : a.data) {
+    sets.push_back(reading([&] { return read_text_set(session, path, a.format, a.max_length); }));
+  }
+  return scores_of(session, versions, sets);
+}
+
+std::vector<Score> image_scores(EvalArguments a, const std::vector<NamedVersion>& versions) {
+  if (a.session.dtype == "auto") a.session.dtype = "f32";
+  const ImageSession session = open_image_session(a.session);
+  std::vector<PictureSet> sets;
+  for (const std::string& folder : a.data) sets.push_back(read_picture_set(session, folder));
+  return scores_of(session, versions, sets);
 }
 
 Json score_json(const EvalArguments& a, const std::string& version, const std::string& data,
                 const Score& score) {
-  Json json = {{"base", a.session.base},
-               {"version", version},
-               {"data", data},
-               {"loss", score.loss()},
-               {"perplexity", std::exp(score.loss())},
-               {"tokens", score.tokens},
-               {"samples", score.samples},
-               {"seconds", score.seconds},
-               {"exact_match", nullptr}};
-  if (a.exact_match) {
-    json["exact_match"] = static_cast<double>(score.exact) / static_cast<double>(score.samples);
+  Json json = {
+      {"base", a.session.base}, {"version", version}, {"data", data}, {"loss", score.loss()}};
+  if (a.images) {
+    json["pictures"] = score.samples.size();
+    return json;
   }
+  json["perplexity"] = std::exp(score.loss());
+  json["tokens"] = static_cast<std::int64_t>(score.count);
+  json["samples"] = score.samples.size();
+  json["seconds"] = score.seconds;
+  json["exact_match"] = a.exact_match ? Json(score.exact_share()) : Json();
   return json;
 }
 
@@ -115,7 +109,7 @@ std::string exact_text(const Json& json) {
   return fmt::format("{:7.1f} %", 100 * json["exact_match"].get<double>());
 }
 
-void print_table(const std::vector<Json>& results) {
+void print_texts(const std::vector<Json>& results) {
   std::size_t width = 8;
   for (const Json& r : results) width = std::max(width, r["version"].get<std::string>().size());
   std::cout << fmt::format("{:<{}}  {:>9}  {:>10}  {:>7}  {}{}\n", "version", width, "loss",
@@ -129,34 +123,29 @@ void print_table(const std::vector<Json>& results) {
   }
 }
 
+void print_images(const std::vector<Json>& results) {
+  for (const Json& r : results) {
+    std::cout << fmt::format("{:<28} loss {:.5f}  {} pictures of {}\n",
+                             r["version"].get<std::string>(), r["loss"].get<double>(),
+                             r["pictures"].get<int>(), r["data"].get<std::string>());
+  }
+}
+
 }  // namespace
 
 int run_eval(const Arguments& arguments) {
   const EvalArguments a = parse(arguments);
   const std::vector<NamedVersion> versions = name_versions(a.versions, a.root);
-  if (is_image_base(a.session.base)) return eval_images(a.session.base, versions, a.data, a.json);
-  TextSession session = open_session(a.session);
-  TextDataOptions options;
-  options.max_seq_length = a.max_length > 0 ? a.max_length : session.model->max_positions();
-  options.pad_id = session.tokenizer->special().pad.value_or(0);
-  std::vector<TextSamples> files;
-  for (const std::string& path : a.data) {
-    files.push_back(reading([&] {
-      return tokenize_dataset(load_text_dataset(path, a.format), *session.prompt, options);
-    }));
+  const std::vector<Score> scores = a.images ? image_scores(a, versions) : text_scores(a, versions);
+  std::vector<Json> results;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    results.push_back(
+        score_json(a, versions[i % versions.size()].label, a.data[i / versions.size()], scores[i]));
   }
-  std::vector<Json> results(versions.size() * files.size());
-  for (std::size_t v = 0; v < versions.size(); ++v) {
-    apply_version(versions[v], session.layers);
-    for (std::size_t f = 0; f < files.size(); ++f) {
-      const Score score = measure(*session.model, files[f], options);
-      results[f * versions.size() + v] = score_json(a, versions[v].label, a.data[f], score);
-    }
-  }
-  if (!a.json) {
-    print_table(results);
-  } else {
+  if (a.json) {
     std::cout << (results.size() == 1 ? results[0] : Json{{"results", results}}).dump(2) << "\n";
+  } else {
+    a.images ? print_images(results) : print_texts(results);
   }
   return 0;
 }

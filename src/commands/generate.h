@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// `lora generate`: text or pictures from a prompt, with several versions side by side.
 #pragma once
 
 #include "commands/commands.h"
 
 namespace lora {
 
-int run_generate(const Arguments& arguments);
+int run_generate(const Arguments& arguments);     // by the kind of --base
+int generate_images(const Arguments& arguments);  // generate_images.cc
 
 }  // namespace lora

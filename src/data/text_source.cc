@@ -276,15 +276,19 @@ std::string SampleSource::describe_last() const {
   return out;
 }
 
+std::vector<std::size_t> longest_first(const std::vector<TextSample>& samples) {
+  std::vector<std::size_t> order(samples.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return samples[a].ids.size() > samples[b].ids.size();
+  });
+  return order;
+}
+
 std::vector<TextBatch> fixed_batches(const std::vector<TextSample>& samples,
                                      const TextDataOptions& options) {
-  std::vector<const TextSample*> order;
-  for (const TextSample& sample : samples) order.push_back(&sample);
-  std::stable_sort(order.begin(), order.end(), [](const TextSample* a, const TextSample* b) {
-    return a->ids.size() > b->ids.size();
-  });
   std::vector<std::vector<const TextSample*>> rows;
-  for (const TextSample* sample : order) rows.push_back({sample});
+  for (const std::size_t index : longest_first(samples)) rows.push_back({&samples[index]});
   std::vector<TextBatch> out;
   const auto size = static_cast<std::size_t>(std::max<std::int64_t>(options.batch_size, 1));
   for (const auto& group : groups_of(std::move(rows), size)) {

@@ -60,7 +60,10 @@ class SampleSource final : public TextSource {
 // One batch of rows, each of one or more documents, padded on the right to the longest row.
 TextBatch make_batch(const std::vector<std::vector<const TextSample*>>& rows, std::int64_t pad_id);
 
-// The same batches every time, long samples together: for validation.
+// Indices of the samples, long ones first.
+std::vector<std::size_t> longest_first(const std::vector<TextSample>& samples);
+
+// The same batches every time, for validation: a sample a row, in the order of longest_first.
 std::vector<TextBatch> fixed_batches(const std::vector<TextSample>& samples,
                                      const TextDataOptions& options);
 

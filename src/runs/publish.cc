@@ -21,12 +21,13 @@ std::string host_name() {
   return name;
 }
 
-AdapterFile finished_adapter(const FinishedRun& run) {
-  AdapterFile adapter = detach(run.targets, run.task.kind());
-  adapter.use_rslora = run.config.adapter.use_rslora.value_or(false);
-  adapter.use_dora = run.config.adapter.use_dora.value_or(false);
-  adapter.dropout = run.config.adapter.lora_dropout.value_or(0);
-  adapter.base_model = run.config.base_model;
+AdapterFile finished_adapter(const RunPlan& plan) {
+  const AdapterConfig& config = plan.config.adapter;
+  AdapterFile adapter = detach(plan.targets, plan.task->kind());
+  adapter.use_rslora = config.use_rslora.value_or(false);
+  adapter.use_dora = config.use_dora.value_or(false);
+  adapter.dropout = config.lora_dropout.value_or(0);
+  adapter.base_model = plan.config.base_model;
   for (const AdapterModule& module : adapter.modules) {
     const bool finite =
         at::isfinite(module.a).all().item<bool>() && at::isfinite(module.b).all().item<bool>();
@@ -38,13 +39,13 @@ AdapterFile finished_adapter(const FinishedRun& run) {
   return adapter;
 }
 
-RecipeRecord recipe_of(const Config& config, const TrainResult& result, double passes) {
+RecipeRecord recipe_of(const Config& config, const TrainResult& result) {
   return {.peak_learning_rate = config.optimisation.learning_rate.value(),
           .optimizer = config.optimisation.optimizer,
           .schedule = config.optimisation.lr_scheduler,
           .retain = config.increment.retain,
           .precision = config.machine.mixed_precision,
-          .epochs = passes,
+          .epochs = result.epochs,
           .warmup_steps = warmup_steps_of(config, result.steps),
           .batch_size = config.length.batch_size,
           .accumulation = config.length.gradient_accumulation_steps,
@@ -57,15 +58,15 @@ RecipeRecord recipe_of(const Config& config, const TrainResult& result, double p
           .clip_skip = config.images.clip_skip};
 }
 
-RunRecord run_of(const FinishedRun& run) {
+RunRecord run_of(const Machine& machine, const TrainResult& result) {
   return {.created = utc_now(),
           .tool_version = std::string(tool_version()),
           .git_commit = std::string(git_commit()),
           .host = host_name(),
-          .device = run.device.str(),
-          .threads = run.threads,
-          .steps = run.result.steps,
-          .wall_seconds = run.result.seconds};
+          .device = machine.device.str(),
+          .threads = machine.threads,
+          .steps = result.steps,
+          .wall_seconds = result.seconds};
 }
 
 void link_parent(Version& version, const std::optional<ParentVersion>& parent) {
@@ -96,39 +97,40 @@ void add_metrics(Version& version, const TrainResult& result, double probe_loss)
 
 }  // namespace
 
-Version publish_run(FinishedRun run) {
-  const Path folder = run.config.output_dir;
-  const AdapterFile adapter = finished_adapter(run);
-  run.task.write_adapter(folder, adapter);
-  const Probe probe = run.task.probe("");
+Version publish_run(const RunPlan& plan, const TrainResult& result) {
+  const Config& config = plan.config;
+  TrainTask& task = *plan.task;
+  const Path folder = config.output_dir;
+  const AdapterFile adapter = finished_adapter(plan);
+  task.write_adapter(folder, adapter);
+  const Probe probe = task.probe("");
   auto probe_json = nlohmann::json::parse(probe.json);
   probe_json["loss"] = probe.loss;
-  probe_json["dtype"] = at::toString(run.precision.dtype);
+  probe_json["dtype"] = at::toString(plan.machine.precision.dtype);
   write_file_atomic(folder / "probe.json", probe_json.dump(1) + "\n");
-  write_file_atomic(folder / "config.yaml", run.given_yaml);
-  write_file_atomic(folder / "config.resolved.yaml", resolved_yaml(run.config));
-  write_file_atomic(folder / "data_manifest.tsv", run.task.data_manifest());
-  write_file_atomic(folder / kStatsName, stats_json(run.task.data_stats()));
+  write_file_atomic(folder / "config.yaml", plan.request.yaml);
+  write_file_atomic(folder / "config.resolved.yaml", resolved_yaml(config));
+  write_file_atomic(folder / "data_manifest.tsv", task.data_manifest());
+  write_file_atomic(folder / kStatsName, stats_json(task.data_stats()));
 
   Version version;
   version.name = (folder / "").parent_path().filename().string();
-  version.task_type = run.config.task_type;
-  version.run = run_of(run);
+  version.task_type = config.task_type;
+  version.run = run_of(plan.machine, result);
   version.weights = weights_record(adapter);
-  version.weights.targets = run.config.adapter.target_modules;
-  version.weights.rank = run.config.adapter.lora_rank.value();
-  version.weights.alpha = run.config.adapter.lora_alpha.value();
-  version.weights.rank_pattern = run.config.adapter.rank_pattern;
-  version.weights.alpha_pattern = run.config.adapter.alpha_pattern;
-  version.base = run.base;
-  run.task.describe(version);
-  version.run.samples_seen =
-      std::llround(run.result.epochs *
-                   static_cast<double>(version.data.new_samples + version.data.replay_samples));
-  version.recipe = recipe_of(run.config, run.result, run.result.epochs);
-  version.preflight = run.checks;
-  link_parent(version, run.parent);
-  add_metrics(version, run.result, probe.loss);
+  version.weights.targets = config.adapter.target_modules;
+  version.weights.rank = config.adapter.lora_rank.value();
+  version.weights.alpha = config.adapter.lora_alpha.value();
+  version.weights.rank_pattern = config.adapter.rank_pattern;
+  version.weights.alpha_pattern = config.adapter.alpha_pattern;
+  version.base = plan.base;
+  task.describe(version);
+  version.run.samples_seen = std::llround(
+      result.epochs * static_cast<double>(version.data.new_samples + version.data.replay_samples));
+  version.recipe = recipe_of(config, result);
+  version.preflight = check_records(plan.checks);
+  link_parent(version, plan.parent);
+  add_metrics(version, result, probe.loss);
   return publish(folder, std::move(version));
 }
 

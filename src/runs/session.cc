@@ -5,11 +5,8 @@
 
 #include "base/error.h"
 #include "base/reading.h"
-#include "io/aten.h"
 #include "runs/adapter_version.h"
 #include "train/adapter_parameters.h"
-#include "train/precision.h"
-#include "train/threads.h"
 
 namespace lora {
 namespace {
@@ -22,14 +19,26 @@ std::uintmax_t weight_bytes(const Path& folder) {
   return bytes;
 }
 
-at::ScalarType dtype_of_session(const SessionOptions& options) {
-  if (options.dtype == "f32") return at::kFloat;
-  if (options.dtype == "bf16") return at::kBFloat16;
-  if (options.dtype != "auto") {
+// `automatic`: what mixed_precision is where dtype is "auto".
+Machine machine_of(const SessionOptions& options, const std::string& automatic) {
+  MachineConfig config{
+      .device = options.device, .mixed_precision = automatic, .threads = options.threads};
+  if (options.dtype == "f32") {
+    config.mixed_precision = "no";
+  } else if (options.dtype == "bf16") {
+    config.mixed_precision = "bf16";
+  } else if (options.dtype != "auto") {
     fail_usage("--dtype '", options.dtype, "': unknown (known: auto, f32, bf16)");
   }
+  return choose_machine(config);
+}
+
+// Float32 where there is room for it; large models are stored in 16 bits, which only a GPU may be
+// unable to compute in bfloat16.
+std::string precision_of_texts(const SessionOptions& options) {
   constexpr std::uintmax_t kSmall = std::uintmax_t{2} << 30;
-  return weight_bytes(options.base) <= kSmall ? at::kFloat : at::kBFloat16;
+  if (weight_bytes(options.base) <= kSmall) return "no";
+  return choose_device(options.device).is_cuda() ? "auto" : "bf16";
 }
 
 }  // namespace
@@ -75,14 +84,32 @@ void apply_version(const NamedVersion& version, const std::vector<NamedLayer>& l
   }
 }
 
-TextSession open_session(const SessionOptions& options) {
-  set_threads(options.threads);
+int ImageSession::side() const {
+  return static_cast<int>(sd->config().unet.sample_size * sd->pixels_per_latent());
+}
+
+TextSession open_text_session(const SessionOptions& options) {
   return reading([&] {
     TextSession session;
+    session.machine = machine_of(options, precision_of_texts(options));
     session.tokenizer = Tokenizer::load(options.base);
     session.prompt = std::make_unique<PromptTemplate>(options.prompt_template, session.tokenizer);
-    session.model = load_causal_lm(options.base, {.dtype = dtype_of_session(options)});
+    session.model = load_causal_lm(
+        options.base, {.dtype = session.machine.precision.dtype, .device = session.machine.device});
     session.layers = layers_of(*session.model);
+    return session;
+  });
+}
+
+ImageSession open_image_session(const SessionOptions& options) {
+  return reading([&] {
+    ImageSession session;
+    session.base = Path(options.base).filename().string();
+    session.machine = machine_of(options, "auto");
+    session.sd = StableDiffusion::load(
+        options.base, {.dtype = session.machine.precision.dtype, .device = session.machine.device});
+    session.prompts = SdPrompts::load(options.base, session.sd->kind());
+    session.layers = layers_of(*session.sd);
     return session;
   });
 }

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// A language model ready to be asked: what `lora generate` and `lora eval` share.
+// A base model ready to be asked or measured, and the versions put into it one after the other.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "data/prompt_template.h"
 #include "models/model.h"
+#include "models/sd_prompts.h"
 #include "nn/attach.h"
+#include "train/machine.h"
 #include "versions/store.h"
 
 namespace lora {
@@ -32,19 +35,35 @@ bool is_image_base(const Path& base);
 // does not fit the model.
 void apply_version(const NamedVersion& version, const std::vector<NamedLayer>& layers);
 
+struct SessionOptions {
+  std::string base, prompt_template = "auto";
+  // f32, bf16; auto: texts in float32 up to 2 GiB of weights and as stored above, pictures as
+  // mixed_precision: auto.
+  std::string dtype = "auto";
+  std::string device = "auto";  // auto, cpu, cuda
+  int threads = 0;              // 0 = every core this process may use
+};
+
 struct TextSession {
+  Machine machine;
   std::shared_ptr<const Tokenizer> tokenizer;
   std::unique_ptr<PromptTemplate> prompt;
   std::unique_ptr<CausalLM> model;
   std::vector<NamedLayer> layers;
 };
 
-struct SessionOptions {
-  std::string base, prompt_template = "auto";
-  std::string dtype = "auto";  // f32, bf16; auto: float32 up to 2 GiB of weights, else as stored
-  int threads = 0;
+struct ImageSession {
+  std::string base;  // its name, for the pictures' text chunks
+  Machine machine;
+  std::unique_ptr<StableDiffusion> sd;
+  SdPrompts prompts;
+  std::vector<NamedLayer> layers;
+
+  int side() const;  // pixels of the model's own pictures
 };
 
-TextSession open_session(const SessionOptions& options);
+// Throw Error (usage) for a model that cannot be read, and for an unknown dtype or device.
+TextSession open_text_session(const SessionOptions& options);
+ImageSession open_image_session(const SessionOptions& options);
 
 }  // namespace lora

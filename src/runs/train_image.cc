@@ -167,7 +167,7 @@ class ImageRun final : public TrainTask {
 
  private:
   static std::unique_ptr<StableDiffusion> load_model(const TaskSetup& setup) {
-    SdLoadOptions options{.dtype = setup.precision.dtype, .device = setup.device};
+    SdLoadOptions options{.dtype = setup.machine.precision.dtype, .device = setup.machine.device};
     const std::string& wanted = setup.config.images.prediction_type;
     if (wanted != "auto") {
       options.prediction = wanted == "epsilon" ? Prediction::epsilon : Prediction::v;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `lora train` needs of a task. Text: train_text.cc; images: train_image.cc. The order of
-// calls is that of train.cc.
+// calls is that of plan.cc and execute.cc.
 #pragma once
 
 #include <memory>
@@ -11,8 +11,8 @@
 #include "config/config.h"
 #include "io/adapters/adapter_file.h"
 #include "nn/attach.h"
+#include "train/machine.h"
 #include "train/objective.h"
-#include "train/precision.h"
 #include "versions/preflight.h"
 #include "versions/store.h"
 
@@ -66,8 +66,7 @@ class TrainTask {
 struct TaskSetup {
   const Config& config;  // every adapter setting and the learning rate are set
   const std::optional<ParentVersion>& parent;
-  Precision precision;
-  at::Device device;
+  const Machine& machine;
 };
 
 std::unique_ptr<TrainTask> make_text_task(const TaskSetup& setup);

@@ -43,15 +43,15 @@ class TextRun final : public TrainTask {
  public:
   explicit TextRun(const TaskSetup& setup)
       : config_(setup.config),
-        device_(setup.device),
+        device_(setup.machine.device),
         tokenizer_(Tokenizer::load(config_.base_model)),
         template_(config_.text.prompt_template, tokenizer_),
         options_(data_options(config_, *tokenizer_)) {
     read_data();
     if (config_.increment.replay > 0) read_replay(setup.parent);
     if (setup.parent) trained_before_ = trained_hashes(*setup.parent);
-    model_ =
-        load_causal_lm(config_.base_model, {.dtype = setup.precision.dtype, .device = device_});
+    model_ = load_causal_lm(config_.base_model,
+                            {.dtype = setup.machine.precision.dtype, .device = device_});
     model_->set_checkpointing(config_.machine.gradient_checkpointing);
     source_ = std::make_unique<SampleSource>(train_.samples, old_.samples, options_);
     make_objective();

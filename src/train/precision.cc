@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/precision.h"
 
-#include <ATen/Context.h>
-
 #include <nlohmann/json.hpp>
 
 #if defined(__x86_64__)
@@ -56,22 +54,13 @@ Precision choose_precision(std::string_view wanted, at::Device device, const Cpu
   if (wanted != "bf16") {
     fail_usage("mixed_precision: '", wanted, "' is unknown (expected auto, bf16, fp16 or no)");
   }
-  const bool slow = !device.is_cuda() && !cpu.amx_bf16 && !cpu.avx512_bf16;
-  return {at::kBFloat16, false,
-          slow ? "bf16, as configured; this processor emulates it, `no` is faster here"
-               : "bf16, as configured"};
-}
-
-at::Device choose_device(std::string_view wanted) {
-  if (wanted == "cpu") return at::Device(at::kCPU);
-  if (wanted != "auto" && wanted != "cuda") {
-    fail_usage("device: '", wanted, "' is unknown (expected auto, cpu or cuda)");
+  std::string why = "bf16, as configured";
+  if (device.is_cuda()) {
+    if (!cuda_bf16) why += "; this GPU emulates it, `fp16` is faster here";
+  } else if (!cpu.amx_bf16 && !cpu.avx512_bf16) {
+    why += "; this processor emulates it, `no` is faster here";
   }
-  if (at::hasCUDA()) return at::Device(at::kCUDA, 0);
-  if (wanted == "auto") return at::Device(at::kCPU);
-  fail_usage(
-      "device: cuda is not available (this build of libtorch or this machine has no usable GPU); "
-      "use device: cpu, or the cuda preset of the build");
+  return {at::kBFloat16, false, why};
 }
 
 LossScaler::LossScaler(bool enabled, std::optional<double> fixed)

@@ -25,14 +25,12 @@ struct Precision {
   std::string why;      // "bf16: this processor multiplies bfloat16 in hardware (AMX)"
 };
 
-// `wanted`: auto, bf16, fp16, no. auto = bf16 where the hardware multiplies it, else float32.
-// Throws Error (usage) for fp16 on the CPU and an unknown word; bf16 without hardware is allowed
-// and `why` says that it is slow.
+// `wanted`: auto, bf16, fp16, no. auto = bf16 where the hardware multiplies it, else
+// float16 on a GPU and float32 on the CPU.
+// `cuda_bf16`: whether the GPU multiplies it (machine.cc asks). Throws Error (usage) for fp16 on
+// the CPU and an unknown word; bf16 without hardware is allowed and `why` says that it is slow.
 Precision choose_precision(std::string_view wanted, at::Device device, const CpuFeatures& cpu,
-                           bool cuda_bf16 = true);
-
-// "auto", "cpu" or "cuda". Throws Error (usage) for cuda where there is none.
-at::Device choose_device(std::string_view wanted);
+                           bool cuda_bf16);
 
 // Dynamic loss scaling as torch.amp.GradScaler does it: halve and skip the step after an overflow,
 // double after 2000 good steps. Disabled (scale 1) unless the precision asks for it.

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/precision.h"
 
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "train/threads.h"
 
 namespace lora {
 namespace {
@@ -15,23 +13,33 @@ namespace {
 const at::Device kCpu(at::kCPU), kCuda(at::kCUDA);
 
 TEST(Precision, AutoFollowsTheHardware) {
-  EXPECT_EQ(choose_precision("auto", kCpu, {}).dtype, at::kFloat);
-  EXPECT_EQ(choose_precision("auto", kCpu, {.amx_bf16 = true}).dtype, at::kBFloat16);
-  EXPECT_EQ(choose_precision("auto", kCpu, {.avx512_bf16 = true}).dtype, at::kBFloat16);
-  EXPECT_EQ(choose_precision("auto", kCuda, {}).dtype, at::kBFloat16);
-  const Precision old = choose_precision("auto", kCuda, {}, false);
+  EXPECT_EQ(choose_precision("auto", kCpu, {}, false).dtype, at::kFloat);
+  EXPECT_EQ(choose_precision("auto", kCpu, {.amx_bf16 = true}, false).dtype, at::kBFloat16);
+  EXPECT_EQ(choose_precision("auto", kCpu, {.avx512_bf16 = true}, false).dtype, at::kBFloat16);
+  const Precision now = choose_precision("auto", kCuda, {}, true);
+  EXPECT_EQ(now.dtype, at::kBFloat16);
+  EXPECT_EQ(now.why, "bf16: this GPU computes it in hardware");
+  // What the processor can does not matter to the GPU.
+  const Precision old = choose_precision("auto", kCuda, {.amx_bf16 = true}, false);
   EXPECT_EQ(old.dtype, at::kHalf);
   EXPECT_TRUE(old.scaled);
+  EXPECT_EQ(old.why, "fp16 with loss scaling: this GPU has no bf16");
 }
 
 TEST(Precision, SaysWhyAndWhatIsSlow) {
-  EXPECT_NE(choose_precision("bf16", kCpu, {}).why.find("emulates"), std::string::npos);
-  EXPECT_NE(choose_precision("auto", kCpu, {.amx_bf16 = true}).why.find("AMX"), std::string::npos);
+  EXPECT_EQ(choose_precision("bf16", kCpu, {}, false).why,
+            "bf16, as configured; this processor emulates it, `no` is faster here");
+  EXPECT_EQ(choose_precision("bf16", kCpu, {.amx_bf16 = true}, false).why, "bf16, as configured");
+  EXPECT_EQ(choose_precision("bf16", kCuda, {}, false).why,
+            "bf16, as configured; this GPU emulates it, `fp16` is faster here");
+  EXPECT_EQ(choose_precision("bf16", kCuda, {}, true).why, "bf16, as configured");
+  EXPECT_EQ(choose_precision("auto", kCpu, {.amx_bf16 = true}, false).why,
+            "bf16: this processor multiplies it in hardware (AMX)");
 }
 
 TEST(Precision, RefusesFp16OnTheCpu) {
-  EXPECT_THROW(choose_precision("fp16", kCpu, {}), Error);
-  EXPECT_THROW(choose_precision("fp8", kCpu, {}), Error);
+  EXPECT_THROW(choose_precision("fp16", kCpu, {}, false), Error);
+  EXPECT_THROW(choose_precision("fp8", kCpu, {}, false), Error);
 }
 
 TEST(LossScaler, HalvesOnOverflowAndSkipsTheStep) {
@@ -63,15 +71,6 @@ TEST(LossScaler, IsTransparentWhenOffAndRestores) {
   first.update(false);
   second.restore(first.state());
   EXPECT_EQ(second.scale(), 32768);
-}
-
-TEST(Threads, DefaultIsTheAffinityMask) {
-  const int before = at::get_num_threads();
-  EXPECT_EQ(set_threads(0), available_cores());
-  EXPECT_EQ(at::get_num_threads(), available_cores());
-  EXPECT_EQ(set_threads(1), 1);
-  EXPECT_EQ(at::get_num_threads(), 1);
-  set_threads(before);
 }
 
 }  // namespace

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runs/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "models/models.h"
+#include "nn/new_adapter.h"
+#include "runs/warm_start.h"
+#include "train/trainer.h"
+#include "versions/hash_base.h"
+
+namespace lora {
+namespace {
+
+std::unique_ptr<TrainTask> make_task(const TaskSetup& setup) {
+  return is_image_task(setup.config) ? make_image_task(setup) : make_text_task(setup);
+}
+
+// Data and modules of a parent of the other kind could not even be read.
+void require_same_kind(const Config& config, const ParentVersion& parent) {
+  PreflightInput input{.config = config};
+  input.parent = ParentFacts{.name = parent.located.name, .manifest = parent.located.version};
+  require_passed(run_check("W10", input));
+}
+
+// What is absent takes the parent's value, else the default.
+Config settled(const Config& given, const std::optional<ParentVersion>& parent) {
+  Config config = given;
+  if (parent) {
+    std::optional<double> peak;
+    if (parent->located.version) peak = parent->located.version->recipe.peak_learning_rate;
+    inherit(config, parent->weights, peak);
+  }
+  if (config.adapter.target_modules.empty() && !is_image_task(config)) {
+    config.adapter.target_modules = default_targets(config.base_model);
+  }
+  fill_defaults(config);
+  return config;
+}
+
+BaseRecord hashed_base(const Config& config) {
+  HashCache cache(hash_cache_file(output_root(config)));
+  BaseRecord base = describe_base(config.base_model, cache);
+  cache.save();
+  return base;
+}
+
+std::int64_t trainable_numbers(const std::vector<NamedLayer>& targets, const Config& config) {
+  std::int64_t numbers = 0;
+  for (const NamedLayer& target : targets) {
+    const Layer& layer = *target.layer;
+    const std::int64_t rank = adapter_size(config, target.name).rank;
+    numbers += rank * (layer.weight[0].numel() + layer.out_features());
+    if (config.adapter.use_dora.value_or(false)) numbers += layer.out_features();
+  }
+  return numbers;
+}
+
+PreflightInput facts_of(const RunPlan& plan) {
+  PreflightInput facts{.config = plan.request.config};
+  if (plan.parent) facts.parent = parent_facts(*plan.parent);
+  facts.places.emplace();
+  for (const NamedLayer& target : plan.targets) facts.places->push_back(target.name);
+  facts.base = plan.base;
+  facts.trainable = plan.trainable;
+  facts.total_steps = plan.steps;
+  plan.task->add_facts(facts);
+  return facts;
+}
+
+}  // namespace
+
+RunPlan plan_run(RunRequest request) {
+  RunPlan plan{.request = std::move(request)};
+  const Config& given = plan.request.config;
+  plan.parent = find_parent(given);
+  if (plan.parent) require_same_kind(given, *plan.parent);
+  plan.config = settled(given, plan.parent);
+  plan.machine = choose_machine(plan.config.machine);
+  plan.base = hashed_base(plan.config);
+  plan.task = make_task({plan.config, plan.parent, plan.machine});
+  if (plan.parent) check_parent_kind(*plan.parent, plan.task->layers());
+  plan.targets = target_layers(plan.config, plan.task->layers());
+  plan.steps = total_steps(plan.config, plan.task->objective());
+  plan.trainable = trainable_numbers(plan.targets, plan.config);
+  plan.facts = facts_of(plan);
+  plan.checks = run_preflight(plan.facts);
+  return plan;
+}
+
+void require_ready(const RunPlan& plan, bool resume) {
+  require_passed(plan.checks);
+  require_free(plan.config.output_dir, resume);
+}
+
+std::vector<std::string> plan_lines(const RunPlan& plan) {
+  const Config& config = plan.config;
+  std::vector<std::string> lines = plan.task->report();
+  lines.push_back("machine: " + plan.machine.text());
+  lines.push_back(fmt::format("adapter: {} modules, {} trainable numbers, rank {}, alpha {}",
+                              plan.targets.size(), plan.trainable, config.adapter.lora_rank.value(),
+                              config.adapter.lora_alpha.value()));
+  lines.push_back(fmt::format("plan: {} steps of {} x {}, learning rate {:g} ({})", plan.steps,
+                              config.length.batch_size, config.length.gradient_accumulation_steps,
+                              config.optimisation.learning_rate.value(),
+                              config.optimisation.lr_scheduler));
+  lines.push_back(preflight_text(plan.checks));
+  return lines;
+}
+
+nlohmann::json plan_json(const RunPlan& plan) {
+  nlohmann::json checks = nlohmann::json::array();
+  for (const CheckResult& check : plan.checks) {
+    checks.push_back(
+        {{"id", check.id}, {"verdict", verdict_name(check.verdict)}, {"message", check.message}});
+  }
+  const bool passed = std::ranges::none_of(
+      plan.checks, [](const CheckResult& check) { return check.verdict == Verdict::error; });
+  return {
+      {"passed", passed}, {"steps", plan.steps}, {"trainable", plan.trainable}, {"checks", checks}};
+}
+
+}  // namespace lora
