@@ -198,18 +198,6 @@ const Broken kBroken[] = {
      {},
      "a.yaml:5:1: warmup_ratio: the warm-up is given twice (found warmup_steps: 2 and "
      "warmup_ratio: 0.1); remove one of the two"},
-    {"broken_expressions",
-     Base::text,
-     "target_modules: \"layers.[01.*\"\nrank_pattern: {\"q_proj(\": 4}\nalpha_pattern: "
-     "{\"*_proj\": 8}\n",
-     {},
-     "a.yaml:4:1: target_modules: 'layers.[01.*' is not a regular expression (found missing "
-     "terminating ] for character class at character 13); mend it, or give a module name such as "
-     "q_proj\n"
-     "a.yaml:5:1: rank_pattern: 'q_proj(' is not a regular expression (found missing closing "
-     "parenthesis at character 8); mend it, or give a module name such as q_proj\n"
-     "a.yaml:6:1: alpha_pattern: '*_proj' is not a regular expression (found quantifier does not "
-     "follow a repeatable item at character 1); mend it, or give a module name such as q_proj"},
     {"warmup_too_long",
      Base::text,
      "warmup_steps: 10\nmax_steps: 10\n",

@@ -149,6 +149,27 @@ TEST_F(ConfigTest, EveryFileInConfigsIsListedAbove) {
   EXPECT_THAT(names, ElementsAre("llm_increment", "llm_lora", "sd_increment", "sd_lora"));
 }
 
+TEST_F(ConfigTest, ExpressionsAreCheckedWhenTheyAreRead) {
+  try {
+    text(
+        "target_modules: \"layers.[01.*\"\nrank_pattern: {\"q_proj(\": 4}\n"
+        "alpha_pattern: {\"*_proj\": 8}\n");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(
+        error.what(),
+        "a.yaml:4:1: target_modules: 'layers.[01.*' is not a regular expression (found "
+        "missing terminating ] for character class at character 13); mend it, or give a "
+        "module name such as q_proj\n"
+        "a.yaml:5:1: rank_pattern: 'q_proj(' is not a regular expression (found missing "
+        "closing parenthesis at character 8); mend it, or give a module name such as "
+        "q_proj\n"
+        "a.yaml:6:1: alpha_pattern: '*_proj' is not a regular expression (found quantifier "
+        "does not follow a repeatable item at character 1); mend it, or give a module "
+        "name such as q_proj");
+  }
+}
+
 TEST(ConfigFields, NamesAreUniqueAndDefaultsAreAllowed) {
   std::set<std::string> names;
   for (const std::string& name : field_names()) EXPECT_TRUE(names.insert(name).second) << name;

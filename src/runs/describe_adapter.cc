@@ -4,8 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "io/adapters/peft_config.h"
-#include "io/aten.h"
+#include "io/adapters/algebra.h"
 #include "io/safetensors.h"
 #include "runs/describe.h"
 
@@ -13,14 +12,6 @@ namespace lora {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// ||scale B A||^2 from the Gram matrices: no full-size product is made.
-double squared_norm(const AdapterModule& module) {
-  const at::Tensor a = module.down().flatten(1).to(at::kDouble);
-  const at::Tensor b = module.b.flatten(1).to(at::kDouble);
-  const at::Tensor gram = at::matmul(at::matmul(b.t(), b), at::matmul(a, a.t()));
-  return module.scale * module.scale * std::max(0.0, gram.diagonal().sum().item<double>());
-}
 
 struct Group {
   std::size_t modules = 0;
@@ -102,7 +93,7 @@ Json describe_adapter(const AdapterFile& adapter) {
       const std::string name(dtype_name(dtype_of(tensor)));
       dtypes[name] = dtypes.value(name, 0) + 1;
     }
-    const double squares = squared_norm(module);
+    const double squares = std::max(0.0, inner_product(module, module));
     for (Group* group :
          {&components[component_of(adapter, module.path)], &targets[target_of(module.path)]}) {
       ++group->modules;

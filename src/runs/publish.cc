@@ -9,7 +9,7 @@
 #include "base/about.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "io/aten.h"
+#include "io/adapters/algebra.h"
 #include "runs/adapter_version.h"
 
 namespace lora {
@@ -29,9 +29,7 @@ AdapterFile finished_adapter(const RunPlan& plan) {
   adapter.dropout = config.lora_dropout.value_or(0);
   adapter.base_model = plan.config.base_model;
   for (const AdapterModule& module : adapter.modules) {
-    const bool finite =
-        at::isfinite(module.a).all().item<bool>() && at::isfinite(module.b).all().item<bool>();
-    if (!finite) {
+    if (!is_finite(module)) {
       fail("adapter: module '", module.path, "' is not finite after training; nothing was saved. ",
            "Try a lower learning_rate or mixed_precision: no");
     }

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "io/adapters/algebra.h"
 #include "io/adapters/match.h"
 #include "io/aten.h"
 #include "nn/new_adapter.h"
@@ -22,23 +23,6 @@ namespace {
 
 // Relative difference of the probe loss; bfloat16 against float32 rounds differently.
 constexpr double kProbeTolerance = 1e-4, kMixedTolerance = 2e-2;
-
-// A wider adapter that computes the same.
-void grow(AdapterModule& module, const AdapterSize& size, at::Generator& random) {
-  const std::int64_t more = size.rank - module.rank();
-  if (more <= 0) return;
-  std::vector<std::int64_t> rows = module.a.sizes().vec(), columns = module.b.sizes().vec();
-  const double bound = 1 / std::sqrt(static_cast<double>(module.a[0].numel()));
-  rows[0] = more;
-  columns[1] = more;
-  const at::Tensor new_rows = at::empty(rows, at::kFloat).uniform_(-bound, bound, random);
-  module.a = at::cat({module.a.to(at::kFloat), new_rows}, 0);
-  // The new alpha / rank may differ from the old scale: B carries the difference.
-  module.b = at::cat(
-      {module.b.to(at::kFloat) * (module.scale / size.scale), at::zeros(columns, at::kFloat)}, 1);
-  module.alpha = size.alpha;
-  module.scale = size.scale;
-}
 
 }  // namespace
 
@@ -70,8 +54,7 @@ ParentFacts parent_facts(const ParentVersion& parent) {
     // Files for images that name no alpha have the scale 1 in every program; texts have no rule.
     const bool known = module.alpha_known || parent.adapter.kind != AdapterKind::llm;
     if (known) one.alpha = module.alpha;
-    one.finite =
-        at::isfinite(module.a).all().item<bool>() && at::isfinite(module.b).all().item<bool>();
+    one.finite = is_finite(module);
     one.zero = !module.b.any().item<bool>();
   }
   return facts;
@@ -88,7 +71,8 @@ std::string attach_parent(const Config& config, const ParentVersion& parent,
   if (config.increment.rank_policy == "grow") {
     at::Generator random = at::detail::createCPUGenerator(static_cast<std::uint64_t>(config.seed));
     for (AdapterModule& module : adapter.modules) {
-      grow(module, adapter_size(config, module.path), random);
+      const AdapterSize size = adapter_size(config, module.path);
+      module = grow(module, size.rank, size.alpha, size.scale, random);
     }
   }
   std::set<std::string> wanted;

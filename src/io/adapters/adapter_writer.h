@@ -47,15 +47,8 @@ struct KohyaInfo {
 // into A. Throws Error for a language-model adapter.
 std::string encode_kohya(const AdapterFile& adapter, const KohyaInfo& info);
 
-// One alpha for a whole file: the most frequent alpha (rsLoRA: scale x rank), and for each module
-// the factor its B must take so that alpha / rank is its scale.
-struct CommonAlpha {
-  double alpha = 0;
-  std::vector<double> factors;  // in the order of the modules
-};
-CommonAlpha common_alpha(const AdapterFile& adapter);
-
-// B x factor: in the dtype of `b` where that loses nothing, else float32.
-at::Tensor folded(const at::Tensor& b, double factor);
+// One alpha for a whole file: the most frequent alpha (rsLoRA: scale x rank). The modules are
+// rescaled to it.
+double common_alpha(const AdapterFile& adapter);
 
 }  // namespace lora

@@ -9,6 +9,7 @@
 #include "base/table.h"
 #include "base/text.h"
 #include "io/adapters/adapter_writer.h"
+#include "io/adapters/algebra.h"
 #include "io/adapters/gguf.h"
 #include "io/aten.h"
 
@@ -104,19 +105,17 @@ struct Part {
   at::Tensor tensor;
 };
 
-std::vector<Part> parts_of(const AdapterFile& adapter, const GgufBase& base,
-                           const CommonAlpha& common) {
+std::vector<Part> parts_of(const AdapterFile& adapter, const GgufBase& base, double alpha) {
   const auto& architecture =
       row_of(std::span<const Architecture>(kArchitectures), "architecture", base.model_type);
   std::vector<Part> parts;
-  for (std::size_t i = 0; i < adapter.modules.size(); ++i) {
-    const AdapterModule& module = adapter.modules[i];
+  for (const AdapterModule& module : adapter.modules) {
     const std::string name = gguf_tensor_name(module.path);
     if (name.empty()) {
       fail(adapter.path.string(), ": module '", module.path, "' has no tensor in a GGUF of ",
            base.architecture, "; export an adapter without it");
     }
-    at::Tensor b = folded(module.b, common.factors[i]).to(at::kFloat).contiguous();
+    at::Tensor b = rescale(module, alpha).b.to(at::kFloat).contiguous();
     const bool q = module.path.ends_with(".q_proj"), k = module.path.ends_with(".k_proj");
     const std::int64_t heads = q ? base.heads : base.kv_heads;
     if (architecture.permutes && (q || k)) {
@@ -178,8 +177,8 @@ std::string gguf_tensor_name(const std::string& module) {
 
 std::string encode_gguf(const AdapterFile& adapter, const GgufBase& base) {
   check_exportable(adapter, base);
-  const CommonAlpha common = common_alpha(adapter);
-  const std::vector<Part> parts = parts_of(adapter, base, common);
+  const double alpha = common_alpha(adapter);
+  const std::vector<Part> parts = parts_of(adapter, base, alpha);
   Bytes bytes;
   for (char c : std::string_view("GGUF")) bytes.number(c);
   bytes.number<std::uint32_t>(3);
@@ -188,7 +187,7 @@ std::string encode_gguf(const AdapterFile& adapter, const GgufBase& base) {
   bytes.text_value("general.type", "adapter");
   bytes.text_value("general.architecture", base.architecture);
   bytes.text_value("adapter.type", "lora");
-  bytes.float_value("adapter.lora.alpha", static_cast<float>(common.alpha));
+  bytes.float_value("adapter.lora.alpha", static_cast<float>(alpha));
   std::uint64_t offset = 0;
   for (const Part& part : parts) {
     bytes.text(part.name);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "io/adapters/adapter_writer.h"
+#include "io/adapters/algebra.h"
 #include "io/adapters/encode.h"
 #include "io/adapters/kohya_names.h"
 #include "io/aten.h"
@@ -19,10 +20,6 @@ void check_image(const AdapterFile& adapter, const char* format) {
     fail(adapter.path.string(), ": an adapter for ", kind_title(adapter.kind),
          " cannot be written as ", format, "; use the format peft or gguf");
   }
-}
-
-at::Tensor down_of(const AdapterModule& module) {
-  return module.mid.defined() ? module.down() : module.a;
 }
 
 // What encode_diffusers remembers of the scales that it folds.
@@ -96,27 +93,14 @@ void add_hashes(const TensorMap& tensors, Metadata& metadata) {
 
 }  // namespace
 
-CommonAlpha common_alpha(const AdapterFile& adapter) {
-  std::vector<double> alphas;
+double common_alpha(const AdapterFile& adapter) {
   std::map<double, int> count;
   for (const AdapterModule& module : adapter.modules) {
-    alphas.push_back(adapter.use_rslora ? module.scale * static_cast<double>(module.rank())
-                                        : module.alpha);
-    ++count[alphas.back()];
+    ++count[adapter.use_rslora ? module.scale * static_cast<double>(module.rank()) : module.alpha];
   }
-  CommonAlpha common;
-  common.alpha = std::max_element(count.begin(), count.end(), [](const auto& a, const auto& b) {
-                   return a.second < b.second;
-                 })->first;
-  for (double alpha : alphas) common.factors.push_back(alpha / common.alpha);
-  return common;
-}
-
-at::Tensor folded(const at::Tensor& b, double factor) {
-  if (factor == 1) return b;
-  const at::Tensor product = (b.to(at::kDouble) * factor).to(at::kFloat);
-  const at::Tensor narrow = product.to(b.scalar_type());
-  return at::equal(narrow.to(at::kFloat), product) ? narrow : product;
+  return std::max_element(count.begin(), count.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
 }
 
 std::string encode_diffusers(const AdapterFile& adapter, const Metadata& extra) {
@@ -124,8 +108,9 @@ std::string encode_diffusers(const AdapterFile& adapter, const Metadata& extra) 
   TensorMap tensors = adapter.others;
   bool scaled = false;
   for (const AdapterModule& module : adapter.modules) {
-    tensors[module.path + ".lora_A.weight"] = down_of(module);
-    tensors[module.path + ".lora_B.weight"] = folded(module.b, module.scale);
+    const AdapterModule plain = without_core(rescale(module, static_cast<double>(module.rank())));
+    tensors[module.path + ".lora_A.weight"] = plain.a;
+    tensors[module.path + ".lora_B.weight"] = plain.b;
     if (module.magnitude.defined()) {  // PEFT keeps that of a convolution as [1, out, 1, 1]
       tensors[module.path + ".lora_magnitude_vector"] =
           module.is_conv() ? module.magnitude.view({1, -1, 1, 1}) : module.magnitude;
@@ -142,21 +127,21 @@ std::string encode_diffusers(const AdapterFile& adapter, const Metadata& extra) 
 
 std::string encode_kohya(const AdapterFile& adapter, const KohyaInfo& info) {
   check_image(adapter, "kohya");
-  const CommonAlpha common = common_alpha(adapter);
+  const double alpha = common_alpha(adapter);
   TensorMap tensors = adapter.others;
-  for (std::size_t i = 0; i < adapter.modules.size(); ++i) {
-    const AdapterModule& module = adapter.modules[i];
+  for (const AdapterModule& given : adapter.modules) {
+    const AdapterModule module = without_core(rescale(given, alpha));
     const std::string name = kohya_of_path(module.path, adapter.kind == AdapterKind::sdxl);
-    tensors[name + ".lora_down.weight"] = down_of(module);
-    tensors[name + ".lora_up.weight"] = folded(module.b, common.factors[i]);
-    tensors[name + ".alpha"] = at::full({}, common.alpha, at::kFloat);
+    tensors[name + ".lora_down.weight"] = module.a;
+    tensors[name + ".lora_up.weight"] = module.b;
+    tensors[name + ".alpha"] = at::full({}, alpha, at::kFloat);
     if (module.magnitude.defined()) {
       std::vector<std::int64_t> shape(module.weight_shape().size(), 1);
       shape[0] = -1;
       tensors[name + ".dora_scale"] = module.magnitude.view(shape);
     }
   }
-  Metadata metadata = kohya_metadata(adapter, info, common.alpha);
+  Metadata metadata = kohya_metadata(adapter, info, alpha);
   add_hashes(tensors, metadata);
   return encode_tensors(tensors, metadata);
 }

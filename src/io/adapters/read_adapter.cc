@@ -10,7 +10,7 @@
 #include "base/json_reader.h"
 #include "base/text.h"
 #include "io/adapters/adapter_file.h"
-#include "io/adapters/adapter_writer.h"
+#include "io/adapters/algebra.h"
 #include "io/adapters/cloneofsimo.h"
 #include "io/adapters/dialects.h"
 #include "io/adapters/peft_config.h"
@@ -147,11 +147,9 @@ class Reader {
     if (!module.b.defined()) missing("lora_B (up) tensor");
     check_shapes(module);
     check_magnitude(module);
-    for (const at::Tensor& tensor : {module.a, module.b}) {
-      if (!at::isfinite(tensor).all().item<bool>()) {
-        fail(where_, ": module '", path, "' holds NaN or infinity; the training that wrote the ",
-             "file had failed, use an earlier version");
-      }
+    if (!is_finite(module)) {
+      fail(where_, ": module '", path, "' holds NaN or infinity; the training that wrote the file ",
+           "had failed, use an earlier version");
     }
     if (draft.alpha.defined()) read_alpha(draft);
     adapter_.use_dora = adapter_.use_dora || module.magnitude.defined();
@@ -286,10 +284,8 @@ class Reader {
     const JsonReader pattern = record.inside("alpha_pattern");
     for (AdapterModule& module : adapter_.modules) {
       if (module.alpha_known) continue;
-      module.alpha = pattern.positive(module.path, record.positive("alpha"));
-      module.alpha_known = true;
-      const double scale = lora_scale(module.alpha, module.rank(), adapter_.use_rslora);
-      module.b = folded(module.b, 1 / scale);
+      const double alpha = pattern.positive(module.path, record.positive("alpha"));
+      module = rescale(module, alpha, adapter_.use_rslora);  // from scale 1
     }
   }
 
