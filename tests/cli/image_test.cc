@@ -253,5 +253,25 @@ TEST_F(CliImage, ComparesVersionsByTheirLoss) {
   EXPECT_NE(plain, trained);
 }
 
+TEST_F(CliImage, EvalTakesWhatConcernsPicturesOnly) {
+  const std::vector<std::string> arguments = {
+      "eval",     "--base", base().string(), "--version",         "base",
+      "--root",   root(),   "--data",        pictures().string(), "--json",
+      "--device", "cpu",    "--dtype"};
+  std::vector<std::string> exact = arguments, half = arguments, other = arguments;
+  exact.push_back("f32");
+  half.push_back("bf16");
+  const double full = json::parse(lora(exact).out).at("loss");
+  const double rounded = json::parse(lora(half).out).at("loss");
+  EXPECT_NE(full, rounded);
+  EXPECT_NEAR(full, rounded, 0.02 * full);
+  other.insert(other.end(), {"f32", "--exact-match"});
+  const Ran refused = lora(other);
+  EXPECT_EQ(refused.code, static_cast<int>(Exit::usage));
+  EXPECT_EQ(refused.err,
+            "lora: lora eval: --exact-match: is for texts (found a --base for images); leave it "
+            "out\n");
+}
+
 }  // namespace
 }  // namespace lora

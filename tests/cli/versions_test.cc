@@ -44,6 +44,19 @@ TEST(CliVersions, EvalOfOneAndOfSeveral) {
   EXPECT_EQ(several[3].at("data"), "old.jsonl");
 }
 
+TEST(CliVersions, TheDeviceIsChosenOrRefused) {
+  const Workplace& place = workplace();
+  const std::vector<std::string> arguments = {"eval",       "--base", place.base(), "--data",
+                                              "eval.jsonl", "--json", "--device"};
+  std::vector<std::string> cpu = arguments, other = arguments;
+  cpu.push_back("cpu");
+  EXPECT_GT(json_of(place.lora(cpu)).at("loss").get<double>(), 0);
+  other.push_back("tpu");
+  const Ran refused = place.lora(other);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_EQ(refused.err, "lora: device: 'tpu' is unknown (expected auto, cpu or cuda)\n");
+}
+
 TEST(CliVersions, GreedyAnswersAreTheSameEveryTime) {
   const Workplace& place = workplace();
   const std::vector<std::string> arguments = {"generate", "--base",   place.base(), "--version",
