@@ -5,6 +5,8 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "base/json_reader.h"
+#include "base/reading.h"
 #include "base/table.h"
 #include "base/utf8.h"
 #include "io/csv.h"
@@ -57,6 +59,8 @@ std::int64_t line_of(std::string_view text, std::size_t byte) {
 }
 
 ordered_json parse_json(std::string_view text, const Path& file, std::int64_t first_line) {
+  reading(
+      [&] { check_json_depth(text, join(file.string(), ":", first_line), "nest it less deeply"); });
   try {
     return ordered_json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {

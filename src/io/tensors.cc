@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "base/text.h"
-#include "io/adapters/encode.h"
 #include "io/aten.h"
 
 namespace lora {
@@ -23,12 +22,6 @@ constexpr Pair kTypes[] = {{DType::boolean, at::kBool}, {DType::u8, at::kByte},
                            {DType::i32, at::kInt},      {DType::i64, at::kLong},
                            {DType::f16, at::kHalf},     {DType::bf16, at::kBFloat16},
                            {DType::f32, at::kFloat},    {DType::f64, at::kDouble}};
-
-std::string shape_text(at::IntArrayRef shape) {
-  std::vector<std::string> sizes;
-  for (std::int64_t size : shape) sizes.push_back(std::to_string(size));
-  return "[" + join_words(sizes) + "]";
-}
 
 // The file or index that holds the weights of a folder, plain name first, then variants.
 Path find_weights(const Path& folder, const std::string& stem) {
@@ -55,6 +48,12 @@ Path find_weights(const Path& folder, const std::string& stem) {
 }
 
 }  // namespace
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::vector<std::string> sizes;
+  for (std::int64_t size : shape) sizes.push_back(std::to_string(size));
+  return "[" + join_words(sizes) + "]";
+}
 
 at::ScalarType scalar_type(DType dtype) {
   for (const Pair& pair : kTypes) {
@@ -90,6 +89,17 @@ TensorMap read_tensors(const Path& path) {
     tensors[view.name] = map_tensor(file, view).clone();
   }
   return tensors;
+}
+
+std::string encode_tensors(const TensorMap& tensors, const Metadata& metadata) {
+  std::vector<at::Tensor> alive;
+  std::vector<TensorView> views;
+  for (const auto& [name, tensor] : tensors) {
+    alive.push_back(tensor.detach().cpu().contiguous());
+    views.push_back({name, dtype_of(tensor), tensor.sizes().vec(),
+                     static_cast<const std::byte*>(alive.back().data_ptr())});
+  }
+  return encode_safetensors(std::move(views), metadata);
 }
 
 void write_tensors(const Path& path, const TensorMap& tensors, const Metadata& metadata) {

@@ -24,6 +24,12 @@ at::Tensor map_tensor(std::shared_ptr<const SafetensorsFile> file, const TensorV
 // Every tensor of a file, copied into memory of its own.
 TensorMap read_tensors(const Path& path);
 
+// "[4, 320]"
+std::string shape_text(at::IntArrayRef shape);
+
+// encode_safetensors over tensors of any device and layout.
+std::string encode_tensors(const TensorMap& tensors, const Metadata& metadata);
+
 // Atomic write; tensors are made contiguous on the CPU. Default metadata {"format": "pt"}.
 void write_tensors(const Path& path, const TensorMap& tensors,
                    const Metadata& metadata = {{"format", "pt"}});

@@ -5,7 +5,6 @@
 #include <array>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "io/aten.h"
 
 namespace lora {
@@ -28,12 +27,6 @@ const KindRow& row(AdapterKind kind) { return kKinds.at(static_cast<std::size_t>
 
 std::string_view kind_name(AdapterKind kind) { return row(kind).name; }
 std::string_view kind_title(AdapterKind kind) { return row(kind).title; }
-
-std::string shape_text(at::IntArrayRef shape) {
-  std::vector<std::string> sizes;
-  for (std::int64_t size : shape) sizes.push_back(std::to_string(size));
-  return "[" + join_words(sizes) + "]";
-}
 
 at::Tensor AdapterModule::down() const {
   if (!mid.defined()) return a.to(at::kFloat);

@@ -88,7 +88,4 @@ AdapterFile read_adapter(const Path& path, const ReadOptions& options = {});
 // The file that read_adapter would read in `path` (itself, or the adapter of a folder).
 Path find_adapter_file(const Path& path);
 
-// "[4, 320]"
-std::string shape_text(at::IntArrayRef shape);
-
 }  // namespace lora

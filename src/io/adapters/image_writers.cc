@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/adapters/algebra.h"
-#include "io/adapters/encode.h"
 #include "io/adapters/kohya_names.h"
 #include "io/aten.h"
 

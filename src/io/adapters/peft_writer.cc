@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "io/adapters/adapter_writer.h"
-#include "io/adapters/encode.h"
 #include "io/adapters/peft_config.h"
 #include "io/aten.h"
 
