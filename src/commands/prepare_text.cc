@@ -101,7 +101,7 @@ struct TokenLengths {
 
 TokenLengths token_lengths(const PreparedText& prepared, const TextArguments& a) {
   const PromptTemplate prompt(a.prompt_template, Tokenizer::load(a.base));
-  const TextDataOptions whole{.max_seq_length = 1 << 30};
+  const TextConfig whole{.max_seq_length = 1 << 30};
   std::vector<std::int64_t> lengths;
   TokenLengths out;
   for (const TextDataset* part : {&prepared.train, &prepared.validation}) {

@@ -2,11 +2,11 @@
 #include "data/image_source.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/text.h"
 #include "data/shuffle.h"
 
@@ -15,142 +15,107 @@ namespace {
 
 double unit(Random& random) { return static_cast<double>(random.next() >> 11) * 0x1p-53; }
 
+// Batches of one size: each is handed out as soon as it is full, what is left at the end.
+struct ImageBatches {
+  std::vector<Size> buckets;  // of every picture
+  std::int64_t batch_size, seed;
+  bool shuffled;
+
+  EpochPlan operator()(const SampleOrder& order, std::int64_t epoch) const {
+    EpochPlan plan;
+    std::map<Size, BatchRows> open;
+    for (const std::size_t number : order) {
+      BatchRows& batch = open[buckets[number]];
+      batch.push_back({number});
+      if (static_cast<std::int64_t>(batch.size()) == batch_size) {
+        plan.push_back(std::exchange(batch, {}));
+      }
+    }
+    for (auto& [bucket, batch] : open) {
+      if (!batch.empty()) plan.push_back(std::move(batch));
+    }
+    if (shuffled && open.size() > 1) shuffle(plan, Random(seed, "buckets", epoch));
+    return plan;
+  }
+};
+
+std::string content_of(const std::vector<const std::vector<ImageEntry>*>& lists,
+                       const Config& config) {
+  const ImageConfig& images = config.images;
+  std::string text = join(config.length.batch_size, " ", images.flip, " ", images.caption_dropout,
+                          " ", images.caption_shuffle, " ", images.keep_tokens);
+  for (const auto* list : lists) {
+    text += join("\n", list->size());
+    for (const ImageEntry& entry : *list) {
+      text += join("\n", entry.sha256, " ", entry.bucket.width, "x", entry.bucket.height, " ",
+                   entry.repeats, " ", entry.caption);
+    }
+  }
+  return sha256(text);
+}
+
+EpochSetup setup_of(const std::vector<ImageEntry>& fresh, const std::vector<ImageEntry>& old,
+                    const std::vector<ImageEntry>& prior, const Config& config) {
+  EpochSetup setup{.repeats = {},
+                   .old = old.size(),
+                   .streams = kImageStreams,
+                   .batches = {},
+                   .content = content_of({&fresh, &old, &prior}, config)};
+  ImageBatches batches{{}, config.length.batch_size, config.seed, config.data.shuffle};
+  for (const ImageEntry& entry : fresh) {
+    setup.repeats.push_back(entry.repeats);
+    batches.buckets.push_back(entry.bucket);
+  }
+  for (const ImageEntry& entry : old) batches.buckets.push_back(entry.bucket);
+  setup.batches = std::move(batches);
+  return setup;
+}
+
 }  // namespace
 
 ImageSource::ImageSource(std::vector<ImageEntry> fresh, std::vector<ImageEntry> old,
-                         std::vector<ImageEntry> prior, const ImageSourceOptions& options)
-    : fresh_(std::move(fresh)), old_(std::move(old)), prior_(std::move(prior)), options_(options) {
-  if (fresh_.empty()) fail_usage("train_data_dir: no pictures to train on");
-  if (options_.replay > 0 && old_.empty()) {
-    fail_usage("replay: none of the parent's pictures was found; set replay: 0, or put them back");
-  }
-  make_plan();
-}
+                         std::vector<ImageEntry> prior, const Config& config)
+    : fresh_(std::move(fresh)),
+      old_(std::move(old)),
+      prior_(std::move(prior)),
+      config_(config.images),
+      batch_size_(config.length.batch_size),
+      seed_(config.seed),
+      order_(config, setup_of(fresh_, old_, prior_, config)) {}
 
-const ImageEntry& ImageSource::entry(const Pick& pick) const {
-  const auto& list = pick.role == ImageRole::fresh ? fresh_
-                     : pick.role == ImageRole::old ? old_
-                                                   : prior_;
-  return list[pick.index];
-}
-
-std::int64_t ImageSource::old_per_epoch() const {
-  if (options_.replay <= 0) return 0;
-  double count = 0;
-  for (const ImageEntry& entry : fresh_) count += static_cast<double>(entry.repeats);
-  count *= static_cast<double>(options_.repeats);
-  return std::llround(count * options_.replay / (1 - options_.replay));
-}
-
-// Every fresh picture as often as it repeats, and old ones drawn anew without repetition (all of
-// them, and then again, where there are fewer), spread evenly among the fresh ones.
-std::vector<ImageSource::Pick> ImageSource::picks_of_epoch() const {
-  std::vector<Pick> fresh;
-  for (std::size_t i = 0; i < fresh_.size(); ++i) {
-    for (std::int64_t r = 0; r < fresh_[i].repeats * options_.repeats; ++r) {
-      fresh.push_back({ImageRole::fresh, i});
-    }
-  }
-  if (options_.shuffle) shuffle(fresh, Random(options_.seed, "fresh pictures", epoch_));
-  const auto wanted = static_cast<std::size_t>(old_per_epoch());
-  std::vector<Pick> old;
-  for (std::int64_t round = 0; old.size() < wanted; ++round) {
-    std::vector<Pick> all;
-    for (std::size_t i = 0; i < old_.size(); ++i) all.push_back({ImageRole::old, i});
-    shuffle(all, Random(options_.seed, "old pictures", epoch_ * 1000 + round));
-    all.resize(std::min(all.size(), wanted - old.size()));
-    old.insert(old.end(), all.begin(), all.end());
-  }
-  std::vector<Pick> picks;
-  std::size_t taken = 0;
-  for (std::size_t i = 0; i < fresh.size(); ++i) {
-    picks.push_back(fresh[i]);
-    while (taken * fresh.size() < (i + 1) * old.size() && taken < old.size()) {
-      picks.push_back(old[taken++]);
-    }
-  }
-  return picks;
-}
-
-void ImageSource::make_plan() {
-  plan_.clear();
-  const auto size = static_cast<std::size_t>(options_.batch_size);
-  std::map<Size, std::vector<Pick>> open;
-  for (const Pick& pick : picks_of_epoch()) {
-    std::vector<Pick>& batch = open[entry(pick).bucket];
-    batch.push_back(pick);
-    if (batch.size() == size) plan_.push_back(std::exchange(batch, {}));
-  }
-  for (auto& [bucket, batch] : open) {
-    if (!batch.empty()) plan_.push_back(std::move(batch));
-  }
-  if (options_.shuffle && open.size() > 1) {
-    shuffle(plan_, Random(options_.seed, "buckets", epoch_));
-  }
-}
-
-ImageItem ImageSource::item(const Pick& pick, std::int64_t number) const {
-  Random random(options_.seed, "flip", number);
-  const bool flipped = options_.flip && random.below(2) == 1;
-  const std::string& caption = entry(pick).caption;
-  return {pick.role, pick.index, flipped,
-          pick.role == ImageRole::prior ? caption : augmented_caption(caption, options_, number)};
+ImageItem ImageSource::item(ImageRole role, std::size_t index, std::int64_t number) const {
+  Random random(seed_, "flip", number);
+  const bool flipped = config_.flip && random.below(2) == 1;
+  if (role == ImageRole::prior) return {role, index, flipped, prior_[index].caption};
+  const ImageEntry& entry = (role == ImageRole::fresh ? fresh_ : old_)[index];
+  return {role, index, flipped, augmented_caption(entry.caption, config_, seed_, number)};
 }
 
 std::vector<ImageItem> ImageSource::next() {
-  if (position_ == plan_.size()) {
-    ++epoch_;
-    position_ = 0;
-    make_plan();
-  }
-  const std::vector<Pick>& batch = plan_[position_++];
+  const BatchRows& batch = order_.next();
   std::vector<ImageItem> items;
-  const std::int64_t first = count_ * 4096;  // numbers of the items of this batch
-  for (const Pick& pick : batch) {
-    items.push_back(item(pick, first + static_cast<std::int64_t>(items.size())));
+  const auto add = [&, first = order_.number() * 4096](ImageRole role, std::size_t index) {
+    items.push_back(item(role, index, first + static_cast<std::int64_t>(items.size())));
+  };
+  for (const SampleOrder& row : batch) {
+    const bool is_old = row.front() >= fresh_.size();
+    add(is_old ? ImageRole::old : ImageRole::fresh, row.front() - (is_old ? fresh_.size() : 0));
   }
+  const auto used = static_cast<std::size_t>(order_.number() * batch_size_);
   for (std::size_t i = 0; i < batch.size() && !prior_.empty(); ++i) {
-    const std::size_t index =
-        (static_cast<std::size_t>(count_ * options_.batch_size) + i) % prior_.size();
-    items.push_back(
-        item({ImageRole::prior, index}, first + static_cast<std::int64_t>(items.size())));
+    add(ImageRole::prior, (used + i) % prior_.size());
   }
-  ++count_;
   return items;
 }
 
-double ImageSource::epoch() const {
-  return static_cast<double>(epoch_) +
-         static_cast<double>(position_) / static_cast<double>(plan_.size());
-}
-
-nlohmann::json ImageSource::state() const {
-  return {{"epoch", epoch_},        {"position", position_}, {"count", count_},
-          {"fresh", fresh_.size()}, {"old", old_.size()},    {"prior", prior_.size()}};
-}
-
-void ImageSource::restore(const nlohmann::json& state) {
-  const bool same = state.at("fresh") == fresh_.size() && state.at("old") == old_.size() &&
-                    state.at("prior") == prior_.size();
-  if (!same) {
-    fail_integrity("checkpoint: made with other pictures (found ", fresh_.size(), " new, ",
-                   old_.size(), " old; expected ", state.at("fresh"), " and ", state.at("old"),
-                   "); start a new run");
-  }
-  epoch_ = state.at("epoch");
-  count_ = state.at("count");
-  make_plan();
-  position_ = state.at("position");
-}
-
-std::string augmented_caption(const std::string& caption, const ImageSourceOptions& options,
-                              std::int64_t number) {
-  Random random(options.seed, "caption", number);
-  if (options.caption_dropout > 0 && unit(random) < options.caption_dropout) return "";
-  if (!options.caption_shuffle) return caption;
+std::string augmented_caption(const std::string& caption, const ImageConfig& config,
+                              std::int64_t seed, std::int64_t number) {
+  Random random(seed, "caption", number);
+  if (config.caption_dropout > 0 && unit(random) < config.caption_dropout) return "";
+  if (!config.caption_shuffle) return caption;
   std::vector<std::string> tags;
   for (const std::string& tag : split(caption, ',')) tags.push_back(trim(tag));
-  const auto keep = std::min(tags.size(), static_cast<std::size_t>(options.keep_tokens));
+  const auto keep = std::min(tags.size(), static_cast<std::size_t>(config.keep_tokens));
   std::vector<std::string> rest(tags.begin() + static_cast<std::ptrdiff_t>(keep), tags.end());
   shuffle(rest, random);
   tags.resize(keep);

@@ -4,11 +4,11 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "data/buckets.h"
+#include "data/epoch_order.h"
 
 namespace lora {
 
@@ -17,15 +17,7 @@ struct ImageEntry {
   std::string caption;
   Size bucket;
   int repeats = 1;
-};
-
-struct ImageSourceOptions {
-  std::int64_t batch_size = 1, seed = 42, repeats = 1;
-  bool shuffle = true, flip = false;
-  double replay = 0;           // share of old pictures among those seen
-  double caption_dropout = 0;  // share of captions that are left empty
-  bool caption_shuffle = false;
-  std::int64_t keep_tokens = 0;  // tags that stay in front when shuffled
+  std::string sha256;  // of the picture
 };
 
 enum class ImageRole { fresh, old, prior };
@@ -40,41 +32,28 @@ struct ImageItem {
 
 class ImageSource {
  public:
-  // `old`: pictures of the parent for replay; `prior`: class pictures, as many of which as fresh
-  // and old ones join every batch. Throws Error (usage): no pictures; replay without old ones.
+  // `old`: pictures of the parent for replay (EpochOrder); `prior`: class pictures, as many of
+  // which as fresh and old ones join every batch. Throws Error (usage) as EpochOrder.
   ImageSource(std::vector<ImageEntry> fresh, std::vector<ImageEntry> old,
-              std::vector<ImageEntry> prior, const ImageSourceOptions& options);
+              std::vector<ImageEntry> prior, const Config& config);
 
-  // The next batch; prior items stand last and may be of another bucket than the others.
+  // The next batch; prior items stand last and may be of another bucket than the others. Empty
+  // where this process has no batch left in the epoch.
   std::vector<ImageItem> next();
-  // Number of batches handed out so far: seeds of noise depend on it.
-  std::int64_t batches() const { return count_; }
-  nlohmann::json state() const;
-  void restore(const nlohmann::json& state);
 
-  std::int64_t batches_per_epoch() const { return static_cast<std::int64_t>(plan_.size()); }
-  double epoch() const;
-  std::int64_t old_per_epoch() const;
+  EpochOrder& order() { return order_; }
 
  private:
-  struct Pick {
-    ImageRole role;
-    std::size_t index;
-  };
-  void make_plan();
-  std::vector<Pick> picks_of_epoch() const;
-  ImageItem item(const Pick& pick, std::int64_t number) const;
-  const ImageEntry& entry(const Pick& pick) const;
+  ImageItem item(ImageRole role, std::size_t index, std::int64_t number) const;
 
   std::vector<ImageEntry> fresh_, old_, prior_;
-  ImageSourceOptions options_;
-  std::int64_t epoch_ = 0, count_ = 0;
-  std::size_t position_ = 0;
-  std::vector<std::vector<Pick>> plan_;  // batches of the current epoch
+  ImageConfig config_;
+  std::int64_t batch_size_, seed_;
+  EpochOrder order_;
 };
 
 // A caption as one step sees it: dropped, or its tags behind `keep_tokens` shuffled.
-std::string augmented_caption(const std::string& caption, const ImageSourceOptions& options,
-                              std::int64_t number);
+std::string augmented_caption(const std::string& caption, const ImageConfig& config,
+                              std::int64_t seed, std::int64_t number);
 
 }  // namespace lora

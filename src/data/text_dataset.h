@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "config/groups.h"
 #include "data/prompt_template.h"
 
 namespace lora {
@@ -60,20 +61,6 @@ TextDataset load_text_dataset(const Path& path, const std::string& format = "aut
                               const ColumnNames& columns = {},
                               std::vector<LeftOut>* left_out = nullptr);
 
-struct TextDataOptions {
-  std::int64_t max_seq_length = 1024;
-  std::int64_t batch_size = 1;
-  bool packing = false;
-  bool length_bucketing = true;
-  bool shuffle = true;
-  bool train_on_prompt = false;
-  std::int64_t repeats = 1;     // each sample this often an epoch
-  double validation_split = 0;  // share kept for validation
-  double replay = 0;            // share of old samples among those seen
-  std::int64_t seed = 42;
-  std::int64_t pad_id = 0;
-};
-
 // Tokenised samples and where each came from.
 struct TextSamples {
   std::vector<TextSample> samples;
@@ -87,7 +74,7 @@ struct TextSamples {
 // Conversations and token lists longer than max_seq_length are cut (fit_lengths); running text is
 // divided into pieces, so that nothing of it is lost. Throws Error (usage) with file and row.
 TextSamples tokenize_dataset(const TextDataset& dataset, const PromptTemplate& prompt,
-                             const TextDataOptions& options);
+                             const TextConfig& config);
 
 // How much of prompt and answer stays, as LLaMA-Factory divides: a short side keeps all.
 struct Lengths {

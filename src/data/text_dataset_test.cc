@@ -175,7 +175,7 @@ TEST_F(TextData, TokenizesCutsAndSplits) {
   const PromptTemplate prompt("llama2", tokenizer);
   const TextDataset set = load_text_dataset(write(
       "a.jsonl", "{\"prompt\": \"" + std::string(100, 'q') + "\", \"completion\": \"yes\"}\n"));
-  TextDataOptions options;
+  TextConfig options;
   options.max_seq_length = 40;
   const TextSamples cut = tokenize_dataset(set, prompt, options);
   ASSERT_EQ(cut.samples[0].ids.size(), 40U);

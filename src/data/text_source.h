@@ -3,58 +3,34 @@
 // times), nothing is dropped; the last batch of an epoch may be smaller.
 #pragma once
 
-#include <memory>
-
-#include "data/source.h"
-#include "data/text_dataset.h"
+#include "data/batch.h"
+#include "data/epoch_order.h"
 
 namespace lora {
 
-// What an epoch consists of, in the order of its batches: rows of batches, documents of rows.
-// A number below the count of new samples is a new sample, the others are old ones.
-using EpochPlan = std::vector<std::vector<std::vector<std::size_t>>>;
-
-class SampleSource final : public TextSource {
+class TextSource {
  public:
-  // With options.replay = rho, n new samples are joined in every epoch by n rho / (1 - rho) of
-  // `old`, drawn anew without repetition (all of them, and then again, where there are fewer).
-  // Orders: shuffle off = as given, the old ones spread evenly among the new.
+  // `old`: the parent's samples, for replay (EpochOrder). Without shuffle: the order given.
   // Packing: best fit by decreasing length into rows of max_seq_length.
   // Length bucketing: sorted by length within 20 batches, then the batches are shuffled.
-  // Throws Error (usage): no samples, replay without old samples, a sample longer than a row.
-  SampleSource(std::vector<TextSample> fresh, std::vector<TextSample> old,
-               const TextDataOptions& options);
+  // Throws Error (usage): as EpochOrder; a sample without ids, or longer than a packed row.
+  TextSource(std::vector<TextSample> fresh, std::vector<TextSample> old, const Config& config,
+             std::int64_t pad_id);
 
-  TextBatch next() override;
-  nlohmann::json state() const override;
-  // Throws Error (integrity) where the state is of other data or other options.
-  void restore(const nlohmann::json& state) override;
-  // Of the first epoch. Packed epochs with replay may differ by a few: see batches_until.
-  std::int64_t batches_per_epoch() const override;
-  double epoch() const override;
-
-  // Batches up to the end of `epochs` epochs (rounded up): max_steps from epochs.
-  std::int64_t batches_until(double epochs) const;
-  // Samples of the last batch, for messages: "new 3, 17, old 2".
+  // The next batch; never ends. No rows where this process has no batch left in the epoch.
+  TextBatch next();
+  // Samples of the last batch, for messages: "samples 3, 17; old samples 2".
   std::string describe_last() const;
-  std::int64_t old_per_epoch() const { return old_per_epoch_; }
+
+  EpochOrder& order() { return order_; }
 
  private:
-  std::vector<std::size_t> drawn(std::int64_t epoch) const;
-  EpochPlan plan(std::int64_t epoch) const;
-  EpochPlan packed(std::vector<std::size_t> order, std::int64_t epoch) const;
-  EpochPlan padded(std::vector<std::size_t> order, std::int64_t epoch) const;
-  const TextSample& sample(std::size_t index) const;
+  const TextSample& sample(std::size_t number) const;
 
   std::vector<TextSample> fresh_, old_;
-  TextDataOptions options_;
-  std::int64_t old_per_epoch_ = 0;
-  std::int64_t epoch_ = 0;
-  std::size_t batch_ = 0;  // of the current epoch, next to be handed out
-  EpochPlan plan_;
-  std::int64_t first_epoch_batches_ = 0;
-  std::string fingerprint_;
-  std::vector<std::size_t> last_;
+  std::int64_t pad_id_;
+  EpochOrder order_;
+  SampleOrder last_;
 };
 
 // One batch of rows, each of one or more documents, padded on the right to the longest row.
@@ -65,6 +41,6 @@ std::vector<std::size_t> longest_first(const std::vector<TextSample>& samples);
 
 // The same batches every time, for validation: a sample a row, in the order of longest_first.
 std::vector<TextBatch> fixed_batches(const std::vector<TextSample>& samples,
-                                     const TextDataOptions& options);
+                                     std::int64_t batch_size, std::int64_t pad_id);
 
 }  // namespace lora

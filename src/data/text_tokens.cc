@@ -61,7 +61,7 @@ TextSample shorten(const TextSample& sample, std::int64_t limit, TextSamples& co
 }
 
 void tokenize_record(const TextRecord& record, std::size_t index, const PromptTemplate& prompt,
-                     const TextDataOptions& options, TextSamples& out) {
+                     const TextConfig& config, TextSamples& out) {
   if (!record.tokens.ids.empty()) {
     const std::int64_t vocabulary = prompt.tokenizer().vocabulary();
     TextSample sample = record.tokens;
@@ -69,14 +69,14 @@ void tokenize_record(const TextRecord& record, std::size_t index, const PromptTe
       if (id >= vocabulary) fail("id ", id, " is outside the vocabulary of ", vocabulary);
     }
     sample.labels[0] = kIgnore;
-    add(out, shorten(sample, options.max_seq_length, out), index);
+    add(out, shorten(sample, config.max_seq_length, out), index);
   } else if (record.messages.empty()) {
-    add_pieces(out, prompt.encode_text(record.text), index, options.max_seq_length);
+    add_pieces(out, prompt.encode_text(record.text), index, config.max_seq_length);
   } else {
-    for (const TextSample& sample : prompt.encode(record.messages, options.train_on_prompt)) {
-      TextSample fitting = shorten(sample, options.max_seq_length, out);
+    for (const TextSample& sample : prompt.encode(record.messages, config.train_on_prompt)) {
+      TextSample fitting = shorten(sample, config.max_seq_length, out);
       if (!has_target(fitting)) {
-        fail("no token of the answer is left within max_seq_length ", options.max_seq_length,
+        fail("no token of the answer is left within max_seq_length ", config.max_seq_length,
              "; raise it");
       }
       add(out, std::move(fitting), index);
@@ -100,12 +100,12 @@ Lengths fit_lengths(std::int64_t prompt, std::int64_t answer, std::int64_t limit
 }
 
 TextSamples tokenize_dataset(const TextDataset& dataset, const PromptTemplate& prompt,
-                             const TextDataOptions& options) {
+                             const TextConfig& config) {
   TextSamples out;
   for (std::size_t i = 0; i < dataset.records.size(); ++i) {
     const TextRecord& record = dataset.records[i];
     try {
-      tokenize_record(record, i, prompt, options, out);
+      tokenize_record(record, i, prompt, config, out);
     } catch (const Error& error) {
       fail_usage(record.file.string(), ":", record.row, ": ", error.what());
     }

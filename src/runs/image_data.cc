@@ -36,22 +36,10 @@ ImageDataOptions image_data_options(const Config& config) {
   return options;
 }
 
-ImageSourceOptions source_options(const Config& config) {
-  return {.batch_size = config.length.batch_size,
-          .seed = config.seed,
-          .repeats = config.data.repeats,
-          .shuffle = config.data.shuffle,
-          .flip = config.images.flip,
-          .replay = config.increment.replay,
-          .caption_dropout = config.images.caption_dropout,
-          .caption_shuffle = config.images.caption_shuffle,
-          .keep_tokens = config.images.keep_tokens};
-}
-
 std::vector<ImageEntry> entries(const std::vector<ImageRecord>& records) {
   std::vector<ImageEntry> list;
   for (const ImageRecord& record : records) {
-    list.push_back({record.caption, record.fit.bucket, record.file.repeats});
+    list.push_back({record.caption, record.fit.bucket, record.file.repeats, record.sha256});
   }
   return list;
 }

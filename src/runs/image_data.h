@@ -17,7 +17,6 @@
 namespace lora {
 
 ImageDataOptions image_data_options(const Config& config);
-ImageSourceOptions source_options(const Config& config);
 std::vector<ImageEntry> entries(const std::vector<ImageRecord>& records);
 // sample_prompts with their size, steps, seed and sampler.
 std::vector<ImageRequest> sample_requests(const Config& config);

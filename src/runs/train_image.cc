@@ -19,6 +19,7 @@
 #include "runs/train_task.h"
 #include "train/adapter_parameters.h"
 #include "train/image_objective.h"
+#include "train/trainer.h"
 
 namespace lora {
 namespace {
@@ -59,10 +60,7 @@ class ImageRun final : public TrainTask {
   Objective& objective() override { return *objective_; }
 
   void add_facts(PreflightInput& input) override {
-    const double steps = static_cast<double>(input.total_steps.value_or(0));
-    const double batches = static_cast<double>(source_->batches_per_epoch());
-    input.passes = steps * static_cast<double>(config_.length.gradient_accumulation_steps) /
-                   std::max(1.0, batches);
+    input.passes = total_epochs(config_, *objective_);
     if (input.parent) input.parent->replay_problems = replay_problems_;
     if (input.base) input.base->prediction_type = prediction_name();
     input.pixels_per_latent = sd_->pixels_per_latent();
@@ -91,7 +89,7 @@ class ImageRun final : public TrainTask {
     }
     if (config_.increment.replay > 0) {
       lines.push_back(fmt::format("replay: {} old pictures an epoch, of {} of the parent's",
-                                  source_->old_per_epoch(), old_.size()));
+                                  source_->order().old_per_epoch(), old_.size()));
     }
     lines.push_back(fmt::format("model: {}, {:.1f} M parameters, predicts {}",
                                 kind_name(sd_->kind()),
@@ -106,7 +104,7 @@ class ImageRun final : public TrainTask {
     data.metadata_path = config_.data.metadata_path;
     data.format = "pictures";
     data.new_samples = static_cast<std::int64_t>(train_.size());
-    data.replay_samples = source_->old_per_epoch();
+    data.replay_samples = source_->order().old_per_epoch();
     data.manifest_sha256 = sha256(data_manifest());
     if (!validation_.empty()) {
       Sha256 hash;
@@ -295,8 +293,8 @@ class ImageRun final : public TrainTask {
   }
 
   void make_objective() {
-    source_ = std::make_unique<ImageSource>(entries(train_), entries(old_), entries(prior_),
-                                            source_options(config_));
+    source_ =
+        std::make_unique<ImageSource>(entries(train_), entries(old_), entries(prior_), config_);
     ImageTask task{.sd = *sd_, .prompts = prompts_, .source = *source_};
     task.fresh = {train_, &cache_};
     task.old = {old_, &cache_};

@@ -19,25 +19,12 @@
 #include "runs/train_task.h"
 #include "train/adapter_parameters.h"
 #include "train/text_objective.h"
+#include "train/trainer.h"
 
 namespace lora {
 namespace {
 
 constexpr std::size_t kProbeSamples = 4;
-
-TextDataOptions data_options(const Config& config, const Tokenizer& tokenizer) {
-  return {.max_seq_length = config.text.max_seq_length,
-          .batch_size = config.length.batch_size,
-          .packing = config.text.packing,
-          .length_bucketing = config.text.length_bucketing,
-          .shuffle = config.data.shuffle,
-          .train_on_prompt = config.text.train_on_prompt,
-          .repeats = config.data.repeats,
-          .validation_split = config.data.validation_split,
-          .replay = config.increment.replay,
-          .seed = config.seed,
-          .pad_id = tokenizer.special().pad.value_or(tokenizer.special().eos.value_or(0))};
-}
 
 class TextRun final : public TrainTask {
  public:
@@ -45,15 +32,14 @@ class TextRun final : public TrainTask {
       : config_(setup.config),
         device_(setup.machine.device),
         tokenizer_(Tokenizer::load(config_.base_model)),
-        template_(config_.text.prompt_template, tokenizer_),
-        options_(data_options(config_, *tokenizer_)) {
+        template_(config_.text.prompt_template, tokenizer_) {
     read_data();
     if (config_.increment.replay > 0) read_replay(setup.parent);
     if (setup.parent) trained_before_ = trained_hashes(*setup.parent);
     model_ = load_causal_lm(config_.base_model,
                             {.dtype = setup.machine.precision.dtype, .device = device_});
     model_->set_checkpointing(config_.machine.gradient_checkpointing);
-    source_ = std::make_unique<SampleSource>(train_.samples, old_.samples, options_);
+    source_ = std::make_unique<TextSource>(train_.samples, old_.samples, config_, pad_id());
     make_objective();
   }
 
@@ -62,10 +48,7 @@ class TextRun final : public TrainTask {
 
   void add_facts(PreflightInput& input) override {
     input.prompt_template = template_record();
-    const double steps = static_cast<double>(input.total_steps.value_or(0));
-    const double batches = static_cast<double>(source_->batches_per_epoch());
-    input.passes = steps * static_cast<double>(config_.length.gradient_accumulation_steps) /
-                   std::max(1.0, batches);
+    input.passes = total_epochs(config_, *objective_);
     if (input.parent) input.parent->replay_problems = replay_problems_;
     input.data = text_stats({{data_, train_}}, template_);
     add_overlaps(input);
@@ -87,7 +70,7 @@ class TextRun final : public TrainTask {
     }
     if (config_.increment.replay > 0) {
       lines.push_back(fmt::format("replay: {} old samples an epoch, of {} of the parent's",
-                                  source_->old_per_epoch(), old_.samples.size()));
+                                  source_->order().old_per_epoch(), old_.samples.size()));
     }
     lines.push_back(fmt::format("model: {}, {:.1f} M parameters; template {}", model_->family(),
                                 static_cast<double>(model_->parameters()) / 1e6, template_.name()));
@@ -102,7 +85,7 @@ class TextRun final : public TrainTask {
     data.columns = config_.data.columns;
     for (const Path& file : data_.files) data.file_sha256[file.string()] = sha256_file(file);
     data.new_samples = static_cast<std::int64_t>(train_.samples.size());
-    data.replay_samples = config_.increment.replay > 0 ? source_->old_per_epoch() : 0;
+    data.replay_samples = config_.increment.replay > 0 ? source_->order().old_per_epoch() : 0;
     data.manifest_sha256 = sha256(data_manifest());
     if (!validation_data_.files.empty()) {
       Sha256 hash;
@@ -153,10 +136,8 @@ class TextRun final : public TrainTask {
     for (const TextSample& sample : samples) {
       rows.push_back({{"ids", sample.ids}, {"labels", sample.labels}});
     }
-    TextDataOptions plain = options_;
-    plain.packing = false;
-    plain.batch_size = 1;  // no padding: the same sums whatever the next run's batch size is
-    const Loss loss = evaluate(*model_, fixed_batches(samples, plain), device_);
+    // No padding: the same sums whatever the next run's batch size is.
+    const Loss loss = evaluate(*model_, fixed_batches(samples, 1, pad_id()), device_);
     return {nlohmann::json{{"samples", rows}}.dump(),
             loss.sum.item<double>() / std::max(1.0, loss.count)};
   }
@@ -165,15 +146,15 @@ class TextRun final : public TrainTask {
   void read_data() {
     data_ = load_text_dataset(config_.data.train_data_dir, config_.data.dataset_format,
                               config_.data.columns);
-    train_ = tokenize_dataset(data_, template_, options_);
+    train_ = tokenize_dataset(data_, template_, config_.text);
     if (!config_.data.validation_data.empty()) {
       validation_data_ = load_text_dataset(config_.data.validation_data,
                                            config_.data.dataset_format, config_.data.columns);
-      validation_samples_ = tokenize_dataset(validation_data_, template_, options_);
+      validation_samples_ = tokenize_dataset(validation_data_, template_, config_.text);
     } else if (config_.data.validation_split > 0) {
       validation_samples_ = take_validation(train_, config_.data.validation_split, config_.seed);
     }
-    validation_ = fixed_batches(validation_samples_.samples, options_);
+    validation_ = fixed_batches(validation_samples_.samples, config_.length.batch_size, pad_id());
   }
 
   void read_replay(const std::optional<ParentVersion>& parent) {
@@ -187,7 +168,7 @@ class TextRun final : public TrainTask {
                                     data.format.empty() ? "auto" : data.format, data.columns);
     old_data_ = std::move(replay.dataset);
     replay_problems_ = std::move(replay.problems);
-    old_ = tokenize_dataset(old_data_, template_, options_);
+    old_ = tokenize_dataset(old_data_, template_, config_.text);
   }
 
   // Of the samples that the parent was trained on.
@@ -223,9 +204,13 @@ class TextRun final : public TrainTask {
                  .source = *source_,
                  .validation = validation_,
                  .device = device_,
-                 .describe_last = [this] { return source_->describe_last(); },
                  .prompts = config_.sampling.sample_prompts,
                  .answer = [this](const std::string& prompt) { return answer(prompt); }});
+  }
+
+  std::int64_t pad_id() const {
+    const SpecialIds& special = tokenizer_->special();
+    return special.pad.value_or(special.eos.value_or(0));
   }
 
   std::string answer(const std::string& prompt) {
@@ -256,14 +241,13 @@ class TextRun final : public TrainTask {
   at::Device device_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   PromptTemplate template_;
-  TextDataOptions options_;
   TextDataset data_, validation_data_, old_data_;
   TextSamples train_, validation_samples_, old_;
   std::vector<std::string> replay_problems_;
   std::set<std::string> trained_before_;
   std::vector<TextBatch> validation_;
   std::unique_ptr<CausalLM> model_;
-  std::unique_ptr<SampleSource> source_;
+  std::unique_ptr<TextSource> source_;
   std::unique_ptr<TextObjective> objective_;
 };
 

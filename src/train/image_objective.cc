@@ -111,8 +111,8 @@ Loss ImageObjective::loss_of(const std::vector<ImageItem>& items, std::int64_t n
 }
 
 Loss ImageObjective::next() {
-  const std::int64_t number = task_.source.batches();
   const std::vector<ImageItem> items = task_.source.next();
+  const std::int64_t number = task_.source.order().number();
   std::vector<std::string> names;
   std::vector<ImageItem> own, prior;
   for (const ImageItem& item : items) {
@@ -121,6 +121,7 @@ Loss ImageObjective::next() {
   }
   last_ = "pictures " + join_words(names);
   last_units_ = static_cast<std::int64_t>(items.size());
+  if (items.empty()) return {at::zeros({}, at::kFloat), 0};
   if (prior.empty()) return loss_of(items, number);
   const auto size_of = [&](const ImageItem& item) {
     return set_of(item.role).records[item.index].fit.bucket;
@@ -140,10 +141,10 @@ Loss ImageObjective::next() {
   return loss;
 }
 
-nlohmann::json ImageObjective::state() const { return {{"source", task_.source.state()}}; }
+nlohmann::json ImageObjective::state() const { return {{"source", task_.source.order().state()}}; }
 
 void ImageObjective::restore(const nlohmann::json& state) {
-  task_.source.restore(state.at("source"));
+  task_.source.order().restore(state.at("source"));
 }
 
 Loss fixed_noise_loss(const StableDiffusion& sd, const NoiseSchedule& schedule,

@@ -46,8 +46,10 @@ class ImageObjective final : public Objective {
   std::int64_t last_units() const override { return last_units_; }
   std::string unit() const override { return "images"; }
   std::string describe_last() const override { return last_; }
-  double epoch() const override { return task_.source.epoch(); }
-  std::int64_t micro_batches_per_epoch() const override { return task_.source.batches_per_epoch(); }
+  double epoch() const override { return task_.source.order().epoch(); }
+  std::int64_t micro_batches_of(std::int64_t epoch) const override {
+    return task_.source.order().batches_of(epoch);
+  }
   nlohmann::json state() const override;
   void restore(const nlohmann::json& state) override;
   // Fixed noise at four timesteps of every picture (an eighth, three, five and seven eighths of the

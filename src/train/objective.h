@@ -23,7 +23,8 @@ class Objective {
   virtual std::string describe_last() const = 0;
 
   virtual double epoch() const = 0;
-  virtual std::int64_t micro_batches_per_epoch() const = 0;
+  // Micro-batches of that epoch, from 0: it may vary from epoch to epoch.
+  virtual std::int64_t micro_batches_of(std::int64_t epoch) const = 0;
   virtual nlohmann::json state() const = 0;  // position and random generators
   virtual void restore(const nlohmann::json& state) = 0;
 

@@ -17,17 +17,16 @@ Loss TextObjective::next() {
   last_length_ = batch.length;
   last_tokens_ = static_cast<std::int64_t>(batch.documents.size()) -
                  std::count(batch.documents.begin(), batch.documents.end(), 0);
+  if (batch.rows == 0) return {at::zeros({}, at::kFloat), 0};
   return task_.model.loss(to_tensors(batch, task_.device));
 }
 
 std::string TextObjective::describe_last() const {
-  std::string text = join(last_rows_, " rows of ", last_length_, " tokens");
-  if (task_.describe_last) text += ", " + task_.describe_last();
-  return text;
+  return join(last_rows_, " rows of ", last_length_, " tokens, ", task_.source.describe_last());
 }
 
-nlohmann::json TextObjective::state() const { return task_.source.state(); }
-void TextObjective::restore(const nlohmann::json& state) { task_.source.restore(state); }
+nlohmann::json TextObjective::state() const { return task_.source.order().state(); }
+void TextObjective::restore(const nlohmann::json& state) { task_.source.order().restore(state); }
 
 Loss TextObjective::validate() { return evaluate(task_.model, task_.validation, task_.device); }
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "data/source.h"
+#include "data/text_source.h"
 #include "models/model.h"
 #include "train/objective.h"
 
@@ -18,7 +18,6 @@ struct TextTask {
   TextSource& source;
   std::vector<TextBatch> validation;  // the same every time; may be empty
   at::Device device = at::Device(at::kCPU);
-  std::function<std::string()> describe_last;  // samples of the source's last batch; may be empty
   std::vector<std::string> prompts;            // for samples
   std::function<std::string(const std::string& prompt)> answer;  // needed where there are prompts
 };
@@ -32,8 +31,10 @@ class TextObjective final : public Objective {
   std::int64_t last_units() const override { return last_tokens_; }
   std::string unit() const override { return "tokens"; }
   std::string describe_last() const override;
-  double epoch() const override { return task_.source.epoch(); }
-  std::int64_t micro_batches_per_epoch() const override { return task_.source.batches_per_epoch(); }
+  double epoch() const override { return task_.source.order().epoch(); }
+  std::int64_t micro_batches_of(std::int64_t epoch) const override {
+    return task_.source.order().batches_of(epoch);
+  }
   nlohmann::json state() const override;
   void restore(const nlohmann::json& state) override;
   Loss validate() override;

@@ -39,6 +39,8 @@ struct TrainResult {
 
 // Optimizer steps of the run: max_steps, or the steps of `epochs`.
 std::int64_t total_steps(const Config& config, const Objective& objective);
+// Epochs of the run: those asked for, or those that max_steps makes.
+double total_epochs(const Config& config, const Objective& objective);
 
 struct TrainerSetup {
   const Config& config;  // learning_rate is set (fill_defaults, or the parent's)

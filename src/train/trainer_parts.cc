@@ -54,15 +54,36 @@ std::optional<double> optional_number(const nlohmann::json& value) {
   return value.get<double>();
 }
 
+// Optimizer steps of one epoch; none goes on into the next.
+std::int64_t steps_of(const Config& config, const Objective& objective, std::int64_t epoch) {
+  const std::int64_t accumulation = config.length.gradient_accumulation_steps;
+  return (objective.micro_batches_of(epoch) + accumulation - 1) / accumulation;
+}
+
 }  // namespace
 
 std::int64_t total_steps(const Config& config, const Objective& objective) {
   if (config.length.max_steps) return *config.length.max_steps;
-  const std::int64_t accumulation = config.length.gradient_accumulation_steps;
-  const std::int64_t an_epoch =
-      (objective.micro_batches_per_epoch() + accumulation - 1) / accumulation;
-  const double steps = config.length.epochs.value_or(1) * static_cast<double>(an_epoch);
-  return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(steps - 1e-9)));
+  const double epochs = config.length.epochs.value_or(1);
+  const auto whole = static_cast<std::int64_t>(epochs);
+  std::int64_t steps = 0;
+  for (std::int64_t e = 0; e < whole; ++e) steps += steps_of(config, objective, e);
+  const double part = epochs - static_cast<double>(whole);
+  if (part > 0) {
+    const auto last = static_cast<double>(steps_of(config, objective, whole));
+    steps += static_cast<std::int64_t>(std::ceil(part * last - 1e-9));
+  }
+  return std::max<std::int64_t>(1, steps);
+}
+
+double total_epochs(const Config& config, const Objective& objective) {
+  if (config.length.epochs) return *config.length.epochs;
+  std::int64_t left = total_steps(config, objective), epoch = 0;
+  for (; left >= steps_of(config, objective, epoch); ++epoch) {
+    left -= steps_of(config, objective, epoch);
+  }
+  return static_cast<double>(epoch) +
+         static_cast<double>(left) / static_cast<double>(steps_of(config, objective, epoch));
 }
 
 Trainer::Trainer(TrainerSetup setup)

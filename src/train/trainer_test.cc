@@ -57,7 +57,9 @@ class LinearTask : public Objective {
     return text;
   }
   double epoch() const override { return static_cast<double>(position_) / kSamples; }
-  std::int64_t micro_batches_per_epoch() const override { return (kSamples + batch_ - 1) / batch_; }
+  std::int64_t micro_batches_of(std::int64_t) const override {
+    return (kSamples + batch_ - 1) / batch_;
+  }
   nlohmann::json state() const override { return {{"position", position_}}; }
   void restore(const nlohmann::json& state) override { position_ = state.at("position"); }
   Loss validate() override {

@@ -59,7 +59,7 @@ class GoldenBatches : public Objective {
   std::string unit() const override { return "tokens"; }
   std::string describe_last() const override { return join("micro-batch ", at_); }
   double epoch() const override { return static_cast<double>(at_) / (ids_.size(0) * ids_.size(1)); }
-  std::int64_t micro_batches_per_epoch() const override { return ids_.size(0) * ids_.size(1); }
+  std::int64_t micro_batches_of(std::int64_t) const override { return ids_.size(0) * ids_.size(1); }
   json state() const override { return at_; }
   void restore(const json& state) override { at_ = state.get<std::int64_t>(); }
   Loss validate() override { return {at::zeros({}), 0}; }

@@ -30,9 +30,10 @@ class GoldenSdObjective : public testing::Test {
   };
   Pair make(const std::vector<ImageRecord>& prior, double weight) {
     Pair pair;
-    pair.source =
-        std::make_unique<ImageSource>(entries(own_), std::vector<ImageEntry>(), entries(prior),
-                                      ImageSourceOptions{.batch_size = 2});
+    Config config;
+    config.length.batch_size = 2;
+    pair.source = std::make_unique<ImageSource>(entries(own_), std::vector<ImageEntry>(),
+                                                entries(prior), config);
     ImageTask task{.sd = *model_, .prompts = prompts_, .source = *pair.source};
     task.fresh = {own_, &cache_};
     task.prior = {prior, &cache_};

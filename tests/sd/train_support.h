@@ -43,7 +43,7 @@ class GoldenBatches final : public Objective {
   std::string unit() const override { return "images"; }
   std::string describe_last() const override { return join("micro-batch ", at_); }
   double epoch() const override { return static_cast<double>(at_) / static_cast<double>(count_); }
-  std::int64_t micro_batches_per_epoch() const override { return count_; }
+  std::int64_t micro_batches_of(std::int64_t) const override { return count_; }
   json state() const override { return at_; }
   void restore(const json& state) override { at_ = state.get<std::int64_t>(); }
   Loss validate() override { return {at::zeros({}), 0}; }
