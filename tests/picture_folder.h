@@ -18,7 +18,7 @@ inline Path folder_with(const Image& image, const std::string& name) {
 inline ImageScan scan_folder(const Path& folder) {
   ImageDataOptions options;
   options.folder = folder;
-  options.rule.resolution = 64;
+  options.images.resolution = 64;
   ImageFactsCache cache;
   return scan_images(options, cache);
 }

@@ -44,16 +44,16 @@ Colour colour_of(const std::string& text) {
 }
 
 void add_options(CLI::App& app, PrepareArguments& a) {
-  BucketRule& rule = a.images.rule;
+  ImageConfig& sizes = a.images.images;
   app.add_option("--input", a.input);
   app.add_option("--output", a.output);
   app.add_option("--config", a.config);
   app.add_option("--metadata", a.metadata);
-  app.add_option("--resolution", rule.resolution)->check(CLI::Range(8, 8192));
-  app.add_flag("--buckets", a.images.buckets);
-  app.add_option("--bucket-min", rule.min_size)->check(CLI::Range(8, 8192));
-  app.add_option("--bucket-max", rule.max_size)->check(CLI::Range(8, 8192));
-  app.add_option("--bucket-step", rule.step)->check(CLI::Range(1, 1024));
+  app.add_option("--resolution", sizes.resolution)->check(CLI::Range(8, 8192));
+  app.add_flag("--buckets", sizes.buckets);
+  app.add_option("--bucket-min", sizes.bucket_min)->check(CLI::Range(8, 8192));
+  app.add_option("--bucket-max", sizes.bucket_max)->check(CLI::Range(8, 8192));
+  app.add_option("--bucket-step", sizes.bucket_step)->check(CLI::Range(1, 1024));
   app.add_flag("--upscale", a.images.upscale);
   app.add_flag("--smart-crop", a.images.smart_crop);
   app.add_flag("--keep-duplicates", a.images.keep_duplicates);
@@ -75,29 +75,29 @@ void take_config(PrepareArguments& a, const CLI::App& app) {
   if (!given("--input")) a.input = config.data.train_data_dir;
   if (!given("--output")) a.output = Path(a.input).lexically_normal().string() + "_prepared";
   if (!given("--metadata")) a.metadata = config.data.metadata_path;
-  if (!given("--resolution")) a.images.rule.resolution = static_cast<int>(config.images.resolution);
-  if (!given("--buckets")) a.images.buckets = config.images.buckets;
-  if (!given("--bucket-min")) a.images.rule.min_size = static_cast<int>(config.images.bucket_min);
-  if (!given("--bucket-max")) a.images.rule.max_size = static_cast<int>(config.images.bucket_max);
-  if (!given("--bucket-step")) a.images.rule.step = static_cast<int>(config.images.bucket_step);
+  ImageConfig& sizes = a.images.images;
+  if (!given("--resolution")) sizes.resolution = config.images.resolution;
+  if (!given("--buckets")) sizes.buckets = config.images.buckets;
+  if (!given("--bucket-min")) sizes.bucket_min = config.images.bucket_min;
+  if (!given("--bucket-max")) sizes.bucket_max = config.images.bucket_max;
+  if (!given("--bucket-step")) sizes.bucket_step = config.images.bucket_step;
   if (!given("--trigger")) a.images.captions.trigger = config.images.trigger_word;
 }
 
 // Buckets of a small resolution need small steps.
-void check_buckets(const ImageDataOptions& images) {
-  const BucketRule& rule = images.rule;
-  if (!images.buckets) return;
-  if (rule.min_size > rule.resolution || rule.max_size < rule.resolution) {
-    fail_usage("lora prepare images: --bucket-min ", rule.min_size, ", --bucket-max ",
-               rule.max_size, ": not around the resolution (found ", rule.resolution,
-               "); give for example --bucket-min ", rule.resolution / 2, " --bucket-max ",
-               rule.resolution * 2);
+void check_buckets(const ImageConfig& sizes) {
+  if (!sizes.buckets) return;
+  if (sizes.bucket_min > sizes.resolution || sizes.bucket_max < sizes.resolution) {
+    fail_usage("lora prepare images: --bucket-min ", sizes.bucket_min, ", --bucket-max ",
+               sizes.bucket_max, ": not around the resolution (found ", sizes.resolution,
+               "); give for example --bucket-min ", sizes.resolution / 2, " --bucket-max ",
+               sizes.resolution * 2);
   }
-  if (rule.step * 2 > rule.resolution) {
-    fail_usage("lora prepare images: --bucket-step: too coarse (found ", rule.step,
-               " at resolution ", rule.resolution,
+  if (sizes.bucket_step * 2 > sizes.resolution) {
+    fail_usage("lora prepare images: --bucket-step: too coarse (found ", sizes.bucket_step,
+               " at resolution ", sizes.resolution,
                ", expected at most half of it); give for example --bucket-step ",
-               std::max(8, rule.resolution / 64 * 8));
+               std::max<std::int64_t>(8, sizes.resolution / 64 * 8));
   }
 }
 
@@ -113,7 +113,7 @@ PrepareArguments parse(const std::string& verb, const Arguments& arguments) {
     fail_usage(
         "lora ", verb, ": --output is missing; name ",
         verb == "label" ? "the table to write, such as metadata.csv" : "the folder to write");
-  check_buckets(a.images);
+  check_buckets(a.images.images);
   a.images.folder = a.input;
   a.images.metadata = a.metadata;
   a.images.background = colour_of(a.background);
@@ -291,7 +291,7 @@ int run_prepare(const Arguments& arguments) {
 int run_label(const Arguments& arguments) {
   PrepareArguments a = reading([&] { return parse("label", arguments); });
   a.images.upscale = true;  // the size is not looked at: captions only
-  a.images.rule.step = 1;
+  a.images.images.bucket_step = 1;
   const PrepareReport report = label_images(a.images, a.output, progress_lines());
   if (a.json) {
     std::cout << report_json(report, a.output).dump(2) << "\n";

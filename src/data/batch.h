@@ -17,8 +17,6 @@ struct TextBatch {
   std::vector<std::int64_t> labels;
   std::vector<std::int64_t> positions;  // restart at 0 in every document
   std::vector<std::int64_t> documents;  // 1, 1, .., 2, 2, ..; 0 = padding
-
-  std::int64_t targets() const;  // labels at positions 1.. that are not kIgnore
 };
 
 // One tokenised sample.

@@ -2,7 +2,6 @@
 #include "data/data_manifest.h"
 
 #include <map>
-#include <unordered_map>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -64,36 +63,6 @@ ManifestRow read_row(const std::string& line, const std::string& where) {
   return row;
 }
 
-std::string place(const TextRecord& record) { return join(record.file.string(), ":", record.row); }
-
-// The first of the roots below which the file lies; empty where it is nowhere.
-Path find_file(const std::string& path, const std::vector<Path>& roots) {
-  if (std::filesystem::exists(path)) return path;
-  for (const Path& root : roots) {
-    if (std::filesystem::exists(root / path)) return root / path;
-  }
-  return {};
-}
-
-// Keeps of one file what the manifest names; the others of its rows become problems.
-void match_file(const TextDataset& found, const std::vector<const ManifestRow*>& rows,
-                ReplayData& out) {
-  std::unordered_map<std::string, std::vector<const TextRecord*>> by_hash;
-  for (const TextRecord& record : found.records) by_hash[record.sha256].push_back(&record);
-  for (const ManifestRow* row : rows) {
-    auto& candidates = by_hash[row->sha256];
-    if (candidates.empty()) {
-      out.problems.push_back(
-          join(row->path, ":", row->row, ": changed or removed since the parent was trained"));
-      continue;
-    }
-    out.dataset.records.push_back(*candidates.back());
-    if (candidates.size() > 1) candidates.pop_back();  // the same content twice
-  }
-  out.dataset.format = found.format;
-  out.dataset.files.insert(out.dataset.files.end(), found.files.begin(), found.files.end());
-}
-
 }  // namespace
 
 std::string manifest_text(const std::vector<ManifestRow>& rows) {
@@ -103,10 +72,6 @@ std::string manifest_text(const std::vector<ManifestRow>& rows) {
            escaped(row.path) + "\t" + std::to_string(row.row) + "\n";
   }
   return out;
-}
-
-void write_manifest(const Path& file, const std::vector<ManifestRow>& rows) {
-  write_file_atomic(file, manifest_text(rows));
 }
 
 std::vector<ManifestRow> read_manifest(const Path& file) {
@@ -138,44 +103,16 @@ std::vector<ManifestRow> manifest_rows(const TextDataset& dataset, const TextSam
   return out;
 }
 
-ReplayData load_replay(const Path& manifest, const std::vector<Path>& roots,
-                       const std::string& format, const ColumnNames& columns) {
-  const std::vector<ManifestRow> rows = read_manifest(manifest);
-  std::map<std::string, std::vector<const ManifestRow*>> files;
-  for (const ManifestRow& row : rows) {
-    if (row.role != "validation") files[row.path].push_back(&row);
-  }
-  ReplayData out;
-  for (const auto& [path, wanted] : files) {
-    const Path file = find_file(path, roots);
-    if (file.empty()) {
-      out.problems.push_back(join(path, ": missing (", wanted.size(), " samples)"));
-      continue;
-    }
-    try {
-      match_file(load_text_dataset(file, format, columns), wanted, out);
-    } catch (const Error& error) {
-      out.problems.push_back(error.what());
-    }
-  }
-  if (out.dataset.records.empty()) {
-    fail_usage(manifest.string(), ": replay: none of the ", rows.size(),
-               " samples that the parent was trained on can be found again (",
-               out.problems.empty() ? "the manifest is empty" : out.problems.front(),
-               "); put the files back or set replay: 0");
-  }
-  return out;
-}
-
-std::vector<std::string> find_duplicates(const TextDataset& a, const TextDataset& b) {
-  std::unordered_map<std::string, const TextRecord*> seen;
-  std::vector<std::string> out;
-  for (const TextDataset* set : {&a, &b}) {
-    for (const TextRecord& record : set->records) {
-      const auto [first, fresh] = seen.emplace(record.sha256, &record);
-      if (!fresh) out.push_back(place(record) + " = " + place(*first->second));
-    }
-    if (&a == &b) break;
+std::vector<ManifestRow> manifest_rows(const std::vector<ImageRecord>& pictures,
+                                       const std::string& role) {
+  std::vector<ManifestRow> out;
+  for (const ImageRecord& picture : pictures) {
+    out.push_back({.role = role,
+                   .sha256 = picture.sha256,
+                   .size = join(picture.size.width, "x", picture.size.height),
+                   .caption_sha256 = sha256(picture.caption),
+                   .path = path_of(picture),
+                   .row = 0});
   }
   return out;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "data/image_dataset.h"
 #include "data/text_dataset.h"
 
 namespace lora {
@@ -24,7 +25,6 @@ struct ManifestRow {
 
 // Tabs, line ends and backslashes in a path are written as \t, \n, \\.
 std::string manifest_text(const std::vector<ManifestRow>& rows);
-void write_manifest(const Path& file, const std::vector<ManifestRow>& rows);
 // Throws Error (integrity) with file and line where a line is not one of these.
 std::vector<ManifestRow> read_manifest(const Path& file);
 
@@ -32,17 +32,8 @@ std::vector<ManifestRow> read_manifest(const Path& file);
 std::vector<ManifestRow> manifest_rows(const TextDataset& dataset, const TextSamples& samples,
                                        const std::string& role);
 
-struct ReplayData {
-  TextDataset dataset;                // the records found unchanged
-  std::vector<std::string> problems;  // "FILE:ROW: changed since v1 was trained", "...: missing"
-};
-// Reads the files that the manifest's rows of role "new" and "replay" name, each tried in turn
-// below `roots`, and keeps the records whose hashes agree. A record that has moved within its file
-// is found by its hash. Throws Error (usage) where nothing is left.
-ReplayData load_replay(const Path& manifest, const std::vector<Path>& roots,
-                       const std::string& format = "auto", const ColumnNames& columns = {});
-
-// Records whose content stands more than once, in one set or in both: "FILE:ROW = FILE:ROW".
-std::vector<std::string> find_duplicates(const TextDataset& a, const TextDataset& b);
+// Rows of pictures.
+std::vector<ManifestRow> manifest_rows(const std::vector<ImageRecord>& pictures,
+                                       const std::string& role);
 
 }  // namespace lora

@@ -49,12 +49,12 @@ struct DataStats {
 // Every how many-th of so many samples is measured.
 constexpr std::size_t measured_step(std::size_t samples) { return (samples + 999) / 1000; }
 
-struct TextSet {
+struct TokenisedTexts {
   const TextDataset& data;
   const TextSamples& samples;  // of `data`
 };
 // Statistics of texts, tokenised with `prompt`.
-DataStats text_stats(const std::vector<TextSet>& sets, const PromptTemplate& prompt);
+DataStats text_stats(const std::vector<TokenisedTexts>& sets, const PromptTemplate& prompt);
 
 // Statistics of pictures. `trigger`: the word to look for in captions; where it is empty, the
 // first part that nearly all captions begin with. The caller fills `settings`, `too_small` and what

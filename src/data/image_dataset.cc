@@ -22,15 +22,23 @@ constexpr std::array<std::string_view, 5> kVerdicts = {"used", "too small", "dup
                                                        "broken"};
 
 Fit fit_of(const ImageDataOptions& options, Size size) {
-  BucketRule rule = options.rule;
-  rule.no_upscale = !options.upscale;
-  return options.buckets ? fit_bucket(rule, size) : fit_square(rule.resolution, size);
+  const ImageConfig& images = options.images;
+  const auto side = static_cast<int>(images.resolution);
+  if (!images.buckets) return fit_square(side, size);
+  return fit_bucket({.resolution = side,
+                     .min_size = static_cast<int>(images.bucket_min),
+                     .max_size = static_cast<int>(images.bucket_max),
+                     .step = static_cast<int>(images.bucket_step),
+                     .no_upscale = !options.upscale},
+                    size);
+}
+
+std::int64_t least_side(const ImageDataOptions& options) {
+  return options.images.buckets ? options.images.bucket_min : options.images.resolution;
 }
 
 bool is_too_small(const ImageDataOptions& options, Size size) {
-  if (options.upscale) return false;
-  const int least = options.buckets ? options.rule.min_size : options.rule.resolution;
-  return std::min(size.width, size.height) < least;
+  return !options.upscale && std::min(size.width, size.height) < least_side(options);
 }
 
 std::vector<std::string> what_was_done(const DecodedImage& decoded) {
@@ -52,10 +60,6 @@ ImageFacts facts_of(const Path& path, const DecodedImage& decoded) {
   facts.notes = what_was_done(decoded);
   facts.embedded = embedded_caption(path, decoded.text);
   return facts;
-}
-
-int least_side(const ImageDataOptions& options) {
-  return options.buckets ? options.rule.min_size : options.rule.resolution;
 }
 
 void set_aside(ImageRecord& record, PictureVerdict verdict, std::string problem) {
@@ -82,8 +86,8 @@ void judge(ImageRecord& record, const ImageDataOptions& options) {
   } catch (const Error&) {
     set_aside(record, PictureVerdict::too_small,
               join(record.size.width, "x", record.size.height, " at the area of ",
-                   options.rule.resolution, "x", options.rule.resolution,
-                   " has a side shorter than a bucket step (", options.rule.step,
+                   options.images.resolution, "x", options.images.resolution,
+                   " has a side shorter than a bucket step (", options.images.bucket_step,
                    "); lower the step, or crop the picture"));
   }
 }
@@ -236,6 +240,10 @@ std::string_view picture_verdict_name(PictureVerdict verdict) {
   return kVerdicts[static_cast<std::size_t>(verdict)];
 }
 
+std::string path_of(const ImageRecord& record) {
+  return record.file.path.lexically_normal().generic_string();
+}
+
 std::vector<const ImageRecord*> ImageScan::used() const& {
   std::vector<const ImageRecord*> list;
   for (const ImageRecord& record : records) {
@@ -272,10 +280,11 @@ Image training_image(const ImageRecord& record, const ImageDataOptions& options)
 }
 
 std::string pixel_settings(const ImageDataOptions& options) {
-  const BucketRule& r = options.rule;
-  return sha256(fmt::format("1|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", options.buckets, r.resolution,
-                            r.min_size, r.max_size, r.step, options.upscale, options.smart_crop,
-                            options.background[0], options.background[1], options.background[2]));
+  const ImageConfig& i = options.images;
+  return sha256(fmt::format("1|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", i.buckets, i.resolution,
+                            i.bucket_min, i.bucket_max, i.bucket_step, options.upscale,
+                            options.smart_crop, options.background[0], options.background[1],
+                            options.background[2]));
 }
 
 }  // namespace lora

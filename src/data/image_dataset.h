@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "config/groups.h"
 #include "data/buckets.h"
 #include "data/captions.h"
 #include "data/image_checks.h"
@@ -20,8 +21,7 @@ struct ImageDataOptions {
   Path folder;
   Path metadata;         // empty: metadata.csv or metadata.jsonl of the folder
   Path result;           // a metadata file of the folder that is written, not read (`lora label`)
-  bool buckets = false;  // aspect buckets; else one square resolution
-  BucketRule rule;       // resolution, and the rest for buckets
+  ImageConfig images;    // sizes: resolution, buckets and what belongs to them
   bool upscale = false;  // enlarge pictures that are too small
   bool smart_crop = false;
   bool keep_duplicates = false;
@@ -49,6 +49,9 @@ struct ImageRecord {
   Caption found;        // as it was found, with its source
   std::string caption;  // after the rules
 };
+
+// The folder as the user wrote it, and the picture in it.
+std::string path_of(const ImageRecord& record);
 
 struct ImageScan {
   std::vector<ImageRecord> records;   // in the order of list_images

@@ -51,7 +51,6 @@ class NearDuplicates {
                                 const std::function<bool(std::size_t)>& accept = {}) const;
   // Adds the text, whether or not there is one like it; returns its index.
   std::size_t add(std::string_view text);
-  std::size_t size() const { return texts_.size(); }
 
  private:
   static constexpr std::size_t kHashes = 128;

@@ -20,8 +20,6 @@ void add(Overlap& overlap, bool common, const std::string& name) {
   if (common && ++overlap.found == 1) overlap.first = name;
 }
 
-std::string place(const TextRecord& record) { return join(record.file.string(), ":", record.row); }
-
 }  // namespace
 
 Overlap overlap_of(const std::vector<ImageRecord>& pictures,
@@ -44,7 +42,7 @@ Overlap overlap_of(const std::vector<const TextRecord*>& texts,
     if (const auto match = index.find(compared_text(*record))) common[match->index] = true;
   }
   Overlap overlap;
-  for (std::size_t i = 0; i < texts.size(); ++i) add(overlap, common[i], place(*texts[i]));
+  for (std::size_t i = 0; i < texts.size(); ++i) add(overlap, common[i], place_of(*texts[i]));
   return overlap;
 }
 
@@ -52,7 +50,7 @@ Overlap overlap_of(const std::vector<const TextRecord*>& texts,
                    const std::set<std::string>& known) {
   Overlap overlap;
   for (const TextRecord* record : texts) {
-    add(overlap, known.contains(record->sha256), place(*record));
+    add(overlap, known.contains(record->sha256), place_of(*record));
   }
   return overlap;
 }

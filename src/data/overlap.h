@@ -14,7 +14,7 @@ namespace lora {
 
 struct Overlap {
   std::size_t found = 0, of = 0;  // `found` of `of` samples stand in the other set, too
-  std::string first;              // the first of them: a path, FILE:ROW
+  std::string first;              // the first of them: a path, place_of its record
 };
 
 // Pictures that look like one of `known`.

@@ -15,11 +15,6 @@
 namespace lora {
 namespace {
 
-void write_if_changed(const Path& path, const std::string& content) {
-  if (std::filesystem::exists(path) && read_file(path) == content) return;
-  write_file_atomic(path, content);
-}
-
 // "a.jpg" -> "a.png"; "a_jpg.png" where another picture has that name.
 std::vector<std::string> output_names(const std::vector<const ImageRecord*>& used) {
   std::map<std::string, int> count;
@@ -159,19 +154,6 @@ void write_captions(PrepareReport& report, const Path& csv, PrepareState& state)
   state.write();
 }
 
-// A folder that a user names by mistake keeps its files.
-void check_is_ours(const PrepareState& state, const Path& output) {
-  std::filesystem::create_directories(output);
-  if (state.existed()) return;
-  for (const auto& entry : std::filesystem::directory_iterator(output)) {
-    const std::string name = entry.path().filename().string();
-    if (name == ".prepare.json.tmp") continue;  // of a run that was killed at once
-    fail_usage(output.string(), ": the folder holds other files (found ", name,
-               ", expected an empty folder or the result of an earlier run); choose another "
-               "--output");
-  }
-}
-
 // Progress that saves what is known now and then.
 ImageProgress saving(PrepareState& state, const ImageProgress& progress) {
   return [&state, &progress](std::string_view what, std::size_t done, std::size_t all) {
@@ -212,8 +194,8 @@ PrepareReport prepare_images(const ImageDataOptions& options, const Path& output
                              const ImageProgress& progress) {
   check_folders(options.folder, output);
   list_images(options.folder);  // before anything is made
-  PrepareState state(output / ".prepare.json", facts_key(options));
-  check_is_ours(state, output);
+  require_own_folder(output);
+  PrepareState state(output / kPrepareState, facts_key(options));
   state.write();
   remove_unfinished(output);
   const ImageProgress watched = saving(state, progress);

@@ -21,7 +21,7 @@ Path fresh_folder(const std::string& name) {
 ImageDataOptions awkward() {
   ImageDataOptions options;
   options.folder = Path(LORA_SOURCE_DIR) / "examples/sd/raw_mixed";
-  options.rule.resolution = 64;
+  options.images.resolution = 64;
   options.captions.trigger = "starli";
   return options;
 }

@@ -45,6 +45,24 @@ void keep_keys(std::map<std::string, Value>& map, const std::set<std::string>& w
 
 }  // namespace
 
+void require_own_folder(const Path& output) {
+  std::filesystem::create_directories(output);
+  if (std::filesystem::exists(output / kPrepareState)) return;
+  for (const auto& entry : std::filesystem::directory_iterator(output)) {
+    const std::string name = entry.path().filename().string();
+    if (name == join(kPrepareState, ".tmp")) continue;  // of a run that was killed at once
+    fail_usage(output.string(), ": the folder holds other files (found ", name,
+               ", expected an empty folder or the result of an earlier run); choose another "
+               "--output");
+  }
+}
+
+bool write_if_changed(const Path& path, const std::string& content) {
+  if (std::filesystem::exists(path) && read_file(path) == content) return false;
+  write_file_atomic(path, content);
+  return true;
+}
+
 PrepareState::PrepareState(Path path, std::string facts_key)
     : path_(std::move(path)), facts_key_(std::move(facts_key)) {
   existed_ = std::filesystem::exists(path_);

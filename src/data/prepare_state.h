@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `lora prepare images` and `lora label` remember between two runs (.prepare.json): what a
-// look at each picture told, what each output was made from, and which captions were written, so
-// that a caption which somebody has edited since is known and kept.
+// What the preparation of pictures and texts remembers between two runs (.prepare.json). Of
+// pictures (`lora prepare images`, `lora label`): what a look at each told, what each output was
+// made from, and which captions were written, so that a caption which somebody has edited since is
+// known and kept.
 #pragma once
 
 #include <chrono>
@@ -11,6 +12,15 @@
 #include "data/image_dataset.h"
 
 namespace lora {
+
+inline constexpr const char* kPrepareState = ".prepare.json";
+
+// Makes the folder of a preparation. Throws Error (usage) where it holds files and is not the
+// result of an earlier run: a folder that a user names by mistake keeps its files.
+void require_own_folder(const Path& output);
+
+// Returns whether it wrote: a file whose content stays is not touched.
+bool write_if_changed(const Path& path, const std::string& content);
 
 struct PreparedOutput {
   std::string source_sha256, settings, output_sha256;

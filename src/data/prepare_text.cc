@@ -10,13 +10,12 @@
 
 #include "base/text.h"
 #include "data/near_duplicates.h"
+#include "data/prepare_state.h"
 
 namespace lora {
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr const char* kState = ".prepare.json";
 
 // Line ends of Windows, blanks and line ends after the text.
 std::string cleaned(const std::string& text) {
@@ -32,12 +31,6 @@ std::string cleaned(const std::string& text) {
 void clean(TextRecord& record) {
   record.text = cleaned(record.text);
   for (Message& message : record.messages) message.content = cleaned(message.content);
-}
-
-std::string place_of(const TextRecord& record) {
-  const std::string ending = record.file.extension().string();
-  return ending == ".json" ? join(record.file.string(), ": record ", record.row)
-                           : join(record.file.string(), ":", record.row);
 }
 
 std::string json_line(const TextRecord& record) {
@@ -179,8 +172,8 @@ using Known = std::map<std::string, std::set<std::string>>;
 
 Known read_known(const Path& output) {
   Known known;
-  if (!std::filesystem::exists(output / kState)) return known;
-  const auto json = ordered_json::parse(read_file(output / kState), nullptr, false);
+  if (!std::filesystem::exists(output / kPrepareState)) return known;
+  const auto json = ordered_json::parse(read_file(output / kPrepareState), nullptr, false);
   if (!json.is_object()) return known;
   for (const auto& [name, hashes] : json.items()) {
     for (const auto& hash : hashes) {
@@ -190,28 +183,14 @@ Known read_known(const Path& output) {
   return known;
 }
 
-bool write_if_changed(const Path& path, const std::string& content) {
-  if (std::filesystem::exists(path) && read_file(path) == content) return false;
-  write_file_atomic(path, content);
-  return true;
-}
-
 void write_known(const Path& output, const Known& known) {
   const nlohmann::json json = known;
-  write_if_changed(output / kState, json.dump() + "\n");
+  write_if_changed(output / kPrepareState, json.dump() + "\n");
 }
 
 void check_folder(const Path& output, const Known& known,
                   const std::map<std::string, std::string>& files) {
-  std::filesystem::create_directories(output);
-  const bool ours = std::filesystem::exists(output / kState);
-  for (const auto& entry : std::filesystem::directory_iterator(output)) {
-    const std::string name = entry.path().filename().string();
-    if (ours || name == join(kState, ".tmp")) continue;  // the latter: killed at once
-    fail_usage(output.string(), ": the folder holds other files (found ", name,
-               ", expected an empty folder or the result of an earlier run); choose another "
-               "--output");
-  }
+  require_own_folder(output);
   for (const auto& [name, content] : files) {
     const Path path = output / name;
     if (!std::filesystem::exists(path)) continue;

@@ -20,7 +20,7 @@ struct RawRecord {
   ordered_json fields;
   Path file;
   std::int64_t row;
-  const char* unit;  // "line" or "record", for messages
+  std::string_view unit;  // "line" or "record"
 };
 
 // What was read, and where problems go: an error is thrown on unless there is a list for them.
@@ -48,10 +48,11 @@ struct ReaderRow {
   void (*read)(const Path& file, Reading& out);
 };
 
-std::string place(const RawRecord& raw) {
-  if (std::string_view(raw.unit) == "line") return join(raw.file.string(), ":", raw.row);
-  return join(raw.file.string(), ": ", raw.unit, " ", raw.row);
+std::string place_of(const Path& file, std::int64_t row, std::string_view unit) {
+  return unit == "line" ? join(file.string(), ":", row) : join(file.string(), ": ", unit, " ", row);
 }
+
+std::string place(const RawRecord& raw) { return place_of(raw.file, raw.row, raw.unit); }
 
 std::int64_t line_of(std::string_view text, std::size_t byte) {
   const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(byte, text.size()));
@@ -230,6 +231,7 @@ void add_record(const RawRecord& raw, const std::string& format, const ColumnNam
   TextRecord record;
   record.file = raw.file;
   record.row = raw.row;
+  record.unit = raw.unit;
   try {
     row->read(raw.fields, columns, record);
   } catch (const Error& error) {
@@ -246,6 +248,10 @@ void add_record(const RawRecord& raw, const std::string& format, const ColumnNam
 }
 
 }  // namespace
+
+std::string place_of(const TextRecord& record) {
+  return place_of(record.file, record.row, record.unit);
+}
 
 std::string content_of(const TextRecord& record) {
   std::string text = record.text;

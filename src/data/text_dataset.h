@@ -19,13 +19,17 @@ struct TextRecord {
   std::vector<Message> messages;
   std::string text;
   TextSample tokens;
-  Path file;             // as the user wrote it, or below the folder the user wrote
-  std::int64_t row = 0;  // line (JSONL, CSV) or number of the record (JSON), from 1
-  std::string sha256;    // of the content, independent of file and format
+  Path file;                       // as the user wrote it, or below the folder the user wrote
+  std::int64_t row = 0;            // line (JSONL, CSV) or number of the record (JSON), from 1
+  std::string_view unit = "line";  // or "record"
+  std::string sha256;              // of the content, independent of file and format
 };
 
 // The text of a record, or of its messages, a line each; "" for tokens.
 std::string content_of(const TextRecord& record);
+
+// Where it stands: "data/a.jsonl:5", "data/b.json: record 7".
+std::string place_of(const TextRecord& record);
 
 struct TextDataset {
   std::string format;  // a name of text_formats()
@@ -71,6 +75,8 @@ struct TextSamples {
   std::int64_t longest = 0;      // tokens of the longest sample before anything was cut
 };
 
+void add_sample(TextSamples& to, TextSample sample, std::size_t record);
+
 // Conversations and token lists longer than max_seq_length are cut (fit_lengths); running text is
 // divided into pieces, so that nothing of it is lost. Throws Error (usage) with file and row.
 TextSamples tokenize_dataset(const TextDataset& dataset, const PromptTemplate& prompt,
@@ -81,9 +87,5 @@ struct Lengths {
   std::int64_t prompt = 0, answer = 0;
 };
 Lengths fit_lengths(std::int64_t prompt, std::int64_t answer, std::int64_t limit);
-
-// Moves a share of the samples (at least one, never all) to a set of its own, by seed. Samples of
-// one record stay together.
-TextSamples take_validation(TextSamples& from, double share, std::int64_t seed);
 
 }  // namespace lora

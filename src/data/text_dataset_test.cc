@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "data/data_manifest.h"
+#include "base/table.h"
+#include "config/fields.h"
+#include "data/held_out.h"
 #include "tests/paths.h"
 #include "tokenizers/fake_tokenizer.h"
 
@@ -72,7 +75,6 @@ TEST_F(TextData, EveryFormatGivesTheSameConversation) {
   for (const TextRecord& record : all.records) {
     EXPECT_EQ(record.sha256, all.records[0].sha256) << record.file;
   }
-  EXPECT_EQ(find_duplicates(all, all).size(), std::size(cases) - 1);
 }
 
 TEST_F(TextData, ColumnsInputHistoryAndTokens) {
@@ -158,6 +160,16 @@ TEST_F(TextData, BrokenInputsAndTheirMessages) {
             "'chatml'?");
 }
 
+// The choices of the key are the rows of the table, both ways.
+TEST(TextFormats, AreTheChoicesOfTheKey) {
+  std::vector<std::string> names = names_of(text_formats());
+  names.emplace_back("auto");
+  std::vector<std::string> choices = split(find_field("dataset_format")->choices, ' ');
+  std::ranges::sort(names);
+  std::ranges::sort(choices);
+  EXPECT_EQ(names, choices);
+}
+
 TEST(FitLengths, AsLlamaFactory) {
   const std::int64_t vectors[][5] = {{3000, 2000, 1000, 600, 400}, {2000, 3000, 1000, 400, 600},
                                      {1000, 100, 1000, 900, 100},  {100, 1000, 1000, 100, 900},
@@ -197,41 +209,12 @@ TEST_F(TextData, TokenizesCutsAndSplits) {
   const TextDataset rows = load_text_dataset(write("c.jsonl", many));
   TextSamples train = tokenize_dataset(rows, prompt, options);
   const TextSamples held = take_validation(train, 0.1, 3);
-  EXPECT_EQ(held.samples.size(), 2U);
+  EXPECT_EQ(held.records, (std::vector<std::size_t>{0, 0}));  // as 0.1.0
   EXPECT_EQ(train.samples.size(), 18U);
-}
-
-TEST_F(TextData, ManifestFindsTheSamplesAgain) {
-  const std::shared_ptr<const Tokenizer> tokenizer = std::make_shared<test::FakeTokenizer>();
-  const PromptTemplate prompt("plain", tokenizer);
-  const std::string a = R"({"prompt": "a", "completion": "1"})",
-                    b = R"({"prompt": "b", "completion": "2"})";
-  const Path file = write("t.jsonl", a + "\n" + b + "\n");
-  const TextDataset set = load_text_dataset(file);
-  const TextSamples samples = tokenize_dataset(set, prompt, {});
-  const Path manifest = folder_ / "data_manifest.tsv";
-  write_manifest(manifest, manifest_rows(set, samples, "new"));
-  EXPECT_EQ(read_manifest(manifest).size(), 2U);
-  EXPECT_EQ(read_manifest(manifest)[1].row, 2);
-
-  const ReplayData whole = load_replay(manifest, {});
-  EXPECT_EQ(whole.dataset.records.size(), 2U);
-  EXPECT_TRUE(whole.problems.empty());
-  write("t.jsonl", b + "\n" + R"({"prompt": "a", "completion": "9"})" + "\n");
-  const ReplayData part = load_replay(manifest, {});
-  EXPECT_EQ(part.dataset.records.size(), 1U);
-  ASSERT_EQ(part.problems.size(), 1U);
-  EXPECT_EQ(part.problems[0],
-            file.string() + ":1: changed or removed since the parent was trained");
-  std::filesystem::remove(file);
-  EXPECT_EQ(error_of([&] { load_replay(manifest, {}); }),
-            "DIR/data_manifest.tsv: replay: none of the 2 samples that the parent was trained on "
-            "can be found again (DIR/t.jsonl: missing (2 samples)); put the files back or set "
-            "replay: 0");
-  write("data_manifest.tsv", "hello\n");
-  EXPECT_EQ(error_of([&] { read_manifest(manifest); }),
-            "DIR/data_manifest.tsv:1: not a data manifest (found 'hello', expected the columns of "
-            "one)");
+  TextSamples one = cut;
+  EXPECT_EQ(error_of([&] { take_validation(one, 0.1, 3); }),
+            "validation_split: too few samples to keep some apart (found 1, expected at least 2); "
+            "set it to 0, or name a file or folder in validation_data");
 }
 
 TEST(DataText, RealFilesLoad) {

@@ -54,9 +54,9 @@ std::vector<std::string> markers_of(const PromptTemplate& prompt) {
   return find_markers(prompt.render(turns, false));
 }
 
-void count_records(DataStats& stats, const std::vector<TextSet>& sets) {
+void count_records(DataStats& stats, const std::vector<TokenisedTexts>& sets) {
   std::vector<const TextRecord*> records;
-  for (const TextSet& set : sets) {
+  for (const TokenisedTexts& set : sets) {
     const auto more = records_of(set.data, set.samples);
     records.insert(records.end(), more.begin(), more.end());
   }
@@ -116,7 +116,7 @@ class AnswerCounter {
 
 }  // namespace
 
-DataStats text_stats(const std::vector<TextSet>& sets, const PromptTemplate& prompt) {
+DataStats text_stats(const std::vector<TokenisedTexts>& sets, const PromptTemplate& prompt) {
   DataStats stats;
   stats.kind = "texts";
   count_records(stats, sets);

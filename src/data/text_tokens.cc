@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records to tokenised samples: template, lengths, validation split.
+// Records to tokenised samples: template and lengths.
 #include <algorithm>
 
 #include "base/error.h"
-#include "data/shuffle.h"
 #include "data/text_dataset.h"
 
 namespace lora {
@@ -12,13 +11,6 @@ namespace {
 bool has_target(const TextSample& sample) {
   return std::any_of(sample.labels.begin(), sample.labels.end(),
                      [](std::int64_t label) { return label != kIgnore; });
-}
-
-void add(TextSamples& out, TextSample sample, std::size_t record) {
-  out.tokens += static_cast<std::int64_t>(sample.ids.size());
-  for (const std::int64_t label : sample.labels) out.targets += label != kIgnore;
-  out.samples.push_back(std::move(sample));
-  out.records.push_back(record);
 }
 
 // Pieces of running text; the first label of each has no token before it to be predicted from.
@@ -32,7 +24,7 @@ void add_pieces(TextSamples& out, const TextSample& sample, std::size_t record,
     piece.ids.assign(sample.ids.begin() + begin, sample.ids.begin() + end);
     piece.labels.assign(sample.labels.begin() + begin, sample.labels.begin() + end);
     piece.labels[0] = kIgnore;
-    add(out, std::move(piece), record);
+    add_sample(out, std::move(piece), record);
   }
 }
 
@@ -69,7 +61,7 @@ void tokenize_record(const TextRecord& record, std::size_t index, const PromptTe
       if (id >= vocabulary) fail("id ", id, " is outside the vocabulary of ", vocabulary);
     }
     sample.labels[0] = kIgnore;
-    add(out, shorten(sample, config.max_seq_length, out), index);
+    add_sample(out, shorten(sample, config.max_seq_length, out), index);
   } else if (record.messages.empty()) {
     add_pieces(out, prompt.encode_text(record.text), index, config.max_seq_length);
   } else {
@@ -79,12 +71,19 @@ void tokenize_record(const TextRecord& record, std::size_t index, const PromptTe
         fail("no token of the answer is left within max_seq_length ", config.max_seq_length,
              "; raise it");
       }
-      add(out, std::move(fitting), index);
+      add_sample(out, std::move(fitting), index);
     }
   }
 }
 
 }  // namespace
+
+void add_sample(TextSamples& to, TextSample sample, std::size_t record) {
+  to.tokens += static_cast<std::int64_t>(sample.ids.size());
+  for (const std::int64_t label : sample.labels) to.targets += label != kIgnore;
+  to.samples.push_back(std::move(sample));
+  to.records.push_back(record);
+}
 
 Lengths fit_lengths(std::int64_t prompt, std::int64_t answer, std::int64_t limit) {
   std::int64_t answer_room = 0;
@@ -107,7 +106,7 @@ TextSamples tokenize_dataset(const TextDataset& dataset, const PromptTemplate& p
     try {
       tokenize_record(record, i, prompt, config, out);
     } catch (const Error& error) {
-      fail_usage(record.file.string(), ":", record.row, ": ", error.what());
+      fail_usage(place_of(record), ": ", error.what());
     }
   }
   if (out.targets == 0) {
@@ -115,30 +114,6 @@ TextSamples tokenize_dataset(const TextDataset& dataset, const PromptTemplate& p
                " records, ", out.tokens, " tokens, no target)");
   }
   return out;
-}
-
-TextSamples take_validation(TextSamples& from, double share, std::int64_t seed) {
-  TextSamples kept, taken;
-  std::vector<std::size_t> records(from.records);
-  records.erase(std::unique(records.begin(), records.end()), records.end());
-  if (share > 0 && records.size() < 2) {
-    fail_usage("validation_split: a data set of one record cannot be split; set it to 0");
-  }
-  const auto total = static_cast<double>(records.size());
-  auto count = static_cast<std::size_t>(total * share + 0.5);
-  if (share > 0) count = std::clamp<std::size_t>(count, 1, records.size() - 1);
-  shuffle(records, Random(seed, "validation", 0));
-  records.resize(count);
-  std::sort(records.begin(), records.end());
-  for (std::size_t i = 0; i < from.samples.size(); ++i) {
-    const bool moves = std::binary_search(records.begin(), records.end(), from.records[i]);
-    add(moves ? taken : kept, std::move(from.samples[i]), from.records[i]);
-  }
-  kept.truncated = from.truncated;
-  kept.answers_cut = from.answers_cut;
-  kept.longest = from.longest;
-  from = std::move(kept);
-  return taken;
 }
 
 }  // namespace lora

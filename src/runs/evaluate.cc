@@ -59,18 +59,19 @@ double Score::exact_share() const {
 
 TextSet read_text_set(const TextSession& session, const Path& data, const std::string& format,
                       std::int64_t max_length) {
+  TextConfig text;
+  text.max_seq_length = max_length > 0 ? max_length : session.model->max_positions();
   TextSet set;
-  set.options.max_seq_length = max_length > 0 ? max_length : session.model->max_positions();
-  set.options.batch_size = rows_at_once(*session.model, set.options.max_seq_length);
-  set.options.pad_id = session.tokenizer->special().pad.value_or(0);
-  set.samples = tokenize_dataset(load_text_dataset(data, format), *session.prompt, set.options);
+  set.rows = rows_at_once(*session.model, text.max_seq_length);
+  set.pad_id = session.tokenizer->special().pad.value_or(0);
+  set.samples = tokenize_dataset(load_text_dataset(data, format), *session.prompt, text);
   return set;
 }
 
 PictureSet read_picture_set(const ImageSession& session, const Path& folder) {
   ImageDataOptions options;
   options.folder = folder;
-  options.rule.resolution = session.side();
+  options.images.resolution = session.side();
   options.upscale = true;
   options.captions.clean = false;
   ImageFactsCache facts;
@@ -88,7 +89,7 @@ Score evaluate(const TextSession& session, const TextSet& set) {
   score.samples.resize(set.samples.samples.size());
   const std::vector<std::size_t> order = longest_first(set.samples.samples);
   auto next = order.begin();
-  for (const TextBatch& batch : fixed_batches(set.samples.samples, set.options)) {
+  for (const TextBatch& batch : fixed_batches(set.samples.samples, set.rows, set.pad_id)) {
     add_batch(session, batch, score, next);
     next += batch.rows;
   }

@@ -34,7 +34,8 @@ struct Score {
 // Texts as the session's template and tokenizer make them; `max_length` 0: the model's longest.
 struct TextSet {
   TextSamples samples;
-  TextDataOptions options;
+  std::int64_t rows = 1;  // at once, a sample each
+  std::int64_t pad_id = 0;
 };
 TextSet read_text_set(const TextSession& session, const Path& data, const std::string& format,
                       std::int64_t max_length);

@@ -10,26 +10,14 @@
 #include "base/text.h"
 
 namespace lora {
-namespace {
 
 using Json = nlohmann::json;
-
-// Path as the user wrote the folder, and the picture in it.
-std::string manifest_path(const ImageRecord& record) {
-  return record.file.path.lexically_normal().generic_string();
-}
-
-}  // namespace
 
 ImageDataOptions image_data_options(const Config& config) {
   ImageDataOptions options;
   options.folder = config.data.train_data_dir;
   options.metadata = config.data.metadata_path;
-  options.buckets = config.images.buckets;
-  options.rule.resolution = static_cast<int>(config.images.resolution);
-  options.rule.min_size = static_cast<int>(config.images.bucket_min);
-  options.rule.max_size = static_cast<int>(config.images.bucket_max);
-  options.rule.step = static_cast<int>(config.images.bucket_step);
+  options.images = config.images;
   options.keep_duplicates = true;  // the user's repeats are meant
   options.captions.trigger = config.images.trigger_word;
   options.captions.clean = false;  // captions are trained as they are written
@@ -106,61 +94,9 @@ AdapterKind adapter_kind(SdKind kind) {
   }
 }
 
-void add_manifest_rows(std::vector<ManifestRow>& rows, const std::vector<ImageRecord>& records,
-                       const std::string& role) {
-  for (const ImageRecord& record : records) {
-    rows.push_back({.role = role,
-                    .sha256 = record.sha256,
-                    .size = join(record.size.width, "x", record.size.height),
-                    .caption_sha256 = sha256(record.caption),
-                    .path = manifest_path(record),
-                    .row = 0});
-  }
-}
-
-std::vector<ImageRecord> replay_records(const Path& manifest, ImageDataOptions options,
-                                        const DataRecord& data,
-                                        std::vector<std::string>& problems) {
-  std::map<std::string, std::string> wanted;  // path -> hash
-  std::set<Path> folders;
-  for (const ManifestRow& row : read_manifest(manifest)) {
-    if (row.role == "new" || row.role == "replay") wanted[row.path] = row.sha256;
-  }
-  const Path trained = Path(data.train_path).lexically_normal();
-  for (const auto& [path, hash] : wanted) {
-    const bool inside = path.starts_with(trained.generic_string());
-    folders.insert(inside ? trained : Path(path).parent_path());
-  }
-  std::vector<ImageRecord> found;
-  for (const Path& folder : folders) {
-    if (!std::filesystem::is_directory(folder)) continue;
-    options.folder = folder;
-    options.metadata = folder == trained ? Path(data.metadata_path) : Path();
-    ImageFactsCache cache;
-    const ImageScan scan = scan_images(options, cache);
-    for (const ImageRecord* record : scan.used()) {
-      const auto at = wanted.find(manifest_path(*record));
-      if (at == wanted.end()) continue;
-      if (at->second == record->sha256) {
-        found.push_back(*record);
-      } else {
-        problems.push_back(at->first + ": changed since the parent was trained");
-      }
-      wanted.erase(at);
-    }
-  }
-  for (const auto& [path, hash] : wanted) problems.push_back(path + ": missing");
-  if (found.empty()) {
-    fail_usage(manifest.string(), ": none of the ", problems.size(),
-               " pictures is left (first: ", problems.empty() ? "none listed" : problems.front(),
-               "); put them back, or set replay: 0");
-  }
-  return found;
-}
-
 Json record_json(const ImageRecord& record) {
   const Fit& fit = record.fit;
-  return {{"path", manifest_path(record)},
+  return {{"path", path_of(record)},
           {"sha256", record.sha256},
           {"caption", record.caption},
           {"size", {record.size.width, record.size.height}},

@@ -7,12 +7,10 @@
 #include <vector>
 
 #include "config/config.h"
-#include "data/data_manifest.h"
 #include "data/image_dataset.h"
 #include "data/image_source.h"
 #include "io/adapters/adapter_file.h"
 #include "models/sd_generate.h"
-#include "versions/version.h"
 
 namespace lora {
 
@@ -29,14 +27,6 @@ Path cache_folder(const Config& config);
 std::string vae_key(const Config& config);
 
 AdapterKind adapter_kind(SdKind kind);
-
-void add_manifest_rows(std::vector<ManifestRow>& rows, const std::vector<ImageRecord>& records,
-                       const std::string& role);
-
-// The pictures of a parent's manifest (roles new and replay) whose bytes are unchanged, with the
-// captions they have today; `problems` names the others. Throws Error (usage) where none is left.
-std::vector<ImageRecord> replay_records(const Path& manifest, ImageDataOptions options,
-                                        const DataRecord& data, std::vector<std::string>& problems);
 
 // Enough of a record to see the same pixels again.
 nlohmann::json record_json(const ImageRecord& record);

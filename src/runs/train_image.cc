@@ -3,20 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "data/data_manifest.h"
-#include "data/prepare_images.h"
-#include "data/shuffle.h"
+#include "data/held_out.h"
+#include "data/replay.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/aten.h"
 #include "runs/class_images.h"
 #include "runs/image_data.h"
 #include "runs/train_task.h"
+#include "runs/warm_start.h"
 #include "train/adapter_parameters.h"
 #include "train/image_objective.h"
 #include "train/trainer.h"
@@ -25,8 +25,6 @@ namespace lora {
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr std::size_t kProbePictures = 4;
 
 class ImageRun final : public TrainTask {
  public:
@@ -64,7 +62,8 @@ class ImageRun final : public TrainTask {
     if (input.parent) input.parent->replay_problems = replay_problems_;
     if (input.base) input.base->prediction_type = prediction_name();
     input.pixels_per_latent = sd_->pixels_per_latent();
-    input.data = stats_of(train_);
+    stats_ = stats_of(train_);
+    input.data = stats_;
     if (!validation_.empty()) {
       std::vector<PictureMark> trained = input.data->marks;
       for (const ImageRecord& record : old_) trained.push_back(record.mark);
@@ -115,14 +114,17 @@ class ImageRun final : public TrainTask {
   }
 
   std::string data_manifest() const override {
-    std::vector<ManifestRow> rows;
-    add_manifest_rows(rows, train_, "new");
-    add_manifest_rows(rows, old_, "replay");
-    add_manifest_rows(rows, validation_, "validation");
+    std::vector<ManifestRow> rows = manifest_rows(train_, "new");
+    for (const auto& [records, role] :
+         {std::pair(&old_, "replay"), std::pair(&validation_, "validation")}) {
+      const std::vector<ManifestRow> more = manifest_rows(*records, role);
+      rows.insert(rows.end(), more.begin(), more.end());
+    }
     return manifest_text(rows);
   }
 
   DataStats data_stats() const override {
+    if (config_.increment.replay == 0) return stats_;
     std::vector<ImageRecord> all = train_;
     all.insert(all.end(), old_.begin(), old_.end());
     return stats_of(all);
@@ -147,9 +149,7 @@ class ImageRun final : public TrainTask {
   Probe probe(const std::string& json) override {
     std::vector<ImageRecord> records;
     if (json.empty()) {
-      const auto& from = validation_.empty() ? train_ : validation_;
-      records.assign(from.begin(), from.begin() + static_cast<std::ptrdiff_t>(
-                                                      std::min(kProbePictures, from.size())));
+      records = probe_samples(validation_, train_);
     } else {
       records = probe_records(Json::parse(json));
     }
@@ -238,28 +238,17 @@ class ImageRun final : public TrainTask {
       options.metadata.clear();
       validation_ = scan(options);
     } else if (config_.data.validation_split > 0) {
-      split_validation();
+      validation_ = take_validation(train_, config_.data.validation_split, config_.seed);
     }
-  }
-
-  void split_validation() {
-    shuffle(train_, Random(config_.seed, "validation", 0));
-    const auto wanted = static_cast<std::size_t>(
-        std::ceil(static_cast<double>(train_.size()) * config_.data.validation_split));
-    const std::size_t count = std::clamp<std::size_t>(wanted, 1, train_.size() - 1);
-    validation_.assign(train_.end() - static_cast<std::ptrdiff_t>(count), train_.end());
-    train_.resize(train_.size() - count);
   }
 
   // The pictures that the parent's manifest names, where their bytes are still the same.
   void read_replay(const std::optional<ParentVersion>& parent) {
-    if (!parent || !parent->located.version) {
-      fail_usage("replay: the parent has no data manifest (found ",
-                 parent ? parent->located.weights.string() : "no parent",
-                 "); continue from a version that lora trained, or set replay: 0");
-    }
-    old_ = replay_records(parent->located.folder / "data_manifest.tsv", options_,
-                          parent->located.version->data, replay_problems_);
+    const DataRecord& data = replayed_data(parent);
+    ReplayPictures replay = replay_pictures(parent->located.folder / "data_manifest.tsv", options_,
+                                            data.train_path, data.metadata_path);
+    old_ = std::move(replay.records);
+    replay_problems_ = std::move(replay.problems);
   }
 
   void read_prior() {
@@ -321,6 +310,7 @@ class ImageRun final : public TrainTask {
   std::vector<ImageRecord> train_, old_, prior_, validation_;
   std::vector<std::string> notes_, replay_problems_;
   std::int64_t too_small_ = 0, train_too_small_ = 0;
+  DataStats stats_;      // of the new pictures
   DataStats old_stats_;  // empty where the parent has none
   std::unique_ptr<ImageSource> source_;
   std::unique_ptr<ImageObjective> objective_;

@@ -10,21 +10,22 @@
 #include "base/text.h"
 #include "data/data_manifest.h"
 #include "data/data_stats.h"
+#include "data/held_out.h"
 #include "data/prompt_template.h"
+#include "data/replay.h"
 #include "data/text_source.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/aten.h"
 #include "models/generate.h"
 #include "models/model.h"
 #include "runs/train_task.h"
+#include "runs/warm_start.h"
 #include "train/adapter_parameters.h"
 #include "train/text_objective.h"
 #include "train/trainer.h"
 
 namespace lora {
 namespace {
-
-constexpr std::size_t kProbeSamples = 4;
 
 class TextRun final : public TrainTask {
  public:
@@ -50,7 +51,8 @@ class TextRun final : public TrainTask {
     input.prompt_template = template_record();
     input.passes = total_epochs(config_, *objective_);
     if (input.parent) input.parent->replay_problems = replay_problems_;
-    input.data = text_stats({{data_, train_}}, template_);
+    stats_ = text_stats({{data_, train_}}, template_);
+    input.data = stats_;
     add_overlaps(input);
   }
 
@@ -109,6 +111,7 @@ class TextRun final : public TrainTask {
   }
 
   DataStats data_stats() const override {
+    if (config_.increment.replay == 0) return stats_;
     return text_stats({{data_, train_}, {old_data_, old_}}, template_);
   }
 
@@ -121,10 +124,7 @@ class TextRun final : public TrainTask {
   Probe probe(const std::string& json) override {
     std::vector<TextSample> samples;
     if (json.empty()) {
-      const TextSamples& from = validation_samples_.samples.empty() ? train_ : validation_samples_;
-      const std::size_t count = std::min(kProbeSamples, from.samples.size());
-      samples.assign(from.samples.begin(),
-                     from.samples.begin() + static_cast<std::ptrdiff_t>(count));
+      samples = probe_samples(validation_samples_.samples, train_.samples);
     } else {
       const auto stored = nlohmann::json::parse(json);
       for (const auto& row : stored.at("samples")) {
@@ -158,14 +158,9 @@ class TextRun final : public TrainTask {
   }
 
   void read_replay(const std::optional<ParentVersion>& parent) {
-    if (!parent || !parent->located.version) {
-      fail_usage("replay: the parent has no data manifest (found ",
-                 parent ? parent->located.weights.string() : "no parent",
-                 "); continue from a version that lora trained, or set replay: 0");
-    }
-    const DataRecord& data = parent->located.version->data;
-    ReplayData replay = load_replay(parent->located.folder / "data_manifest.tsv", {"."},
-                                    data.format.empty() ? "auto" : data.format, data.columns);
+    const DataRecord& data = replayed_data(parent);
+    ReplayTexts replay = replay_texts(parent->located.folder / "data_manifest.tsv",
+                                      data.format.empty() ? "auto" : data.format, data.columns);
     old_data_ = std::move(replay.dataset);
     replay_problems_ = std::move(replay.problems);
     old_ = tokenize_dataset(old_data_, template_, config_.text);
@@ -244,6 +239,7 @@ class TextRun final : public TrainTask {
   TextDataset data_, validation_data_, old_data_;
   TextSamples train_, validation_samples_, old_;
   std::vector<std::string> replay_problems_;
+  DataStats stats_;  // of the new data
   std::set<std::string> trained_before_;
   std::vector<TextBatch> validation_;
   std::unique_ptr<CausalLM> model_;

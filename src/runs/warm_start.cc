@@ -60,6 +60,15 @@ ParentFacts parent_facts(const ParentVersion& parent) {
   return facts;
 }
 
+const DataRecord& replayed_data(const std::optional<ParentVersion>& parent) {
+  if (!parent || !parent->located.version) {
+    fail_usage("replay: the parent has no data manifest (found ",
+               parent ? parent->located.weights.string() : "no parent",
+               "); continue from a version that lora trained, or set replay: 0");
+  }
+  return parent->located.version->data;
+}
+
 void check_parent_kind(const ParentVersion& parent, const std::vector<NamedLayer>& layers) {
   check_family(parent.adapter, shapes_of(layers));
 }

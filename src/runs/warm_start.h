@@ -15,6 +15,10 @@ std::optional<ParentVersion> find_parent(const Config& config);
 
 ParentFacts parent_facts(const ParentVersion& parent);
 
+// What the parent was trained on, for replay. Throws Error (usage) where no version of lora stands
+// behind the adapter.
+const DataRecord& replayed_data(const std::optional<ParentVersion>& parent);
+
 // Throws Error where the parent is an adapter for another kind of model than these layers are of.
 void check_parent_kind(const ParentVersion& parent, const std::vector<NamedLayer>& layers);
 

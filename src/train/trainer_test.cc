@@ -57,8 +57,8 @@ class LinearTask : public Objective {
     return text;
   }
   double epoch() const override { return static_cast<double>(position_) / kSamples; }
-  std::int64_t micro_batches_of(std::int64_t) const override {
-    return (kSamples + batch_ - 1) / batch_;
+  std::int64_t micro_batches_of(std::int64_t epoch) const override {
+    return (kSamples + batch_ - 1) / batch_ + (epoch == 1 ? more_in_second : 0);
   }
   nlohmann::json state() const override { return {{"position", position_}}; }
   void restore(const nlohmann::json& state) override { position_ = state.at("position"); }
@@ -74,7 +74,7 @@ class LinearTask : public Objective {
   }
   std::vector<std::string> sample(const Path&, std::int64_t) override { return {"a text"}; }
 
-  std::int64_t calls = 0, interrupt_at = -1, broken_at = -1;
+  std::int64_t calls = 0, interrupt_at = -1, broken_at = -1, more_in_second = 0;
   std::vector<double> fixed_validation;
   std::size_t validations = 0;
 
@@ -191,6 +191,36 @@ TEST_F(Trainers, AccumulationEqualsALargerBatch) {
   EXPECT_EQ(total_steps(config_, one), 6);
   config_.length.gradient_accumulation_steps = 8;
   EXPECT_EQ(total_steps(config_, eight), 6);
+}
+
+// Packed rows with replay: epochs have different numbers of micro-batches.
+TEST_F(Trainers, StepsAreCountedEpochByEpoch) {
+  LinearTask task(1, 0);  // 12 micro-batches an epoch, 17 in the second
+  task.more_in_second = 5;
+  config_.length.gradient_accumulation_steps = 5;  // 3, 4, 3, ... steps
+  const auto steps = [&](double epochs) {
+    config_.length.epochs = epochs;
+    config_.length.max_steps.reset();
+    return total_steps(config_, task);
+  };
+  const auto epochs = [&](std::int64_t max_steps) {
+    config_.length.epochs.reset();
+    config_.length.max_steps = max_steps;
+    return total_epochs(config_, task);
+  };
+  EXPECT_EQ(steps(0.1), 1);
+  EXPECT_EQ(steps(1), 3);
+  EXPECT_EQ(steps(1.5), 5);
+  EXPECT_EQ(steps(2), 7);
+  EXPECT_EQ(steps(3), 10);
+  EXPECT_EQ(steps(4.5), 15);  // 13 and half of 3
+  EXPECT_EQ(epochs(3), 1);
+  EXPECT_EQ(epochs(5), 1.5);
+  EXPECT_EQ(epochs(10), 3);
+  EXPECT_DOUBLE_EQ(epochs(14), 4 + 1.0 / 3);
+  config_.length.epochs = 2.5;
+  config_.length.max_steps.reset();
+  EXPECT_EQ(total_epochs(config_, task), 2.5);
 }
 
 TEST_F(Trainers, ALossThatIsNotFiniteStopsTheRunAndSavesNothing) {

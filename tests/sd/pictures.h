@@ -14,20 +14,20 @@ namespace lora::test {
 inline ImageDataOptions picture_options(const nlohmann::json& list) {
   ImageDataOptions options;
   options.folder = sd_golden("train_image/images");
-  options.buckets = true;
+  options.images.buckets = true;
   options.captions.clean = false;
   options.keep_duplicates = true;
-  BucketRule& rule = options.rule;
-  rule.min_size = rule.step = 1 << 20;
-  rule.max_size = 0;
+  ImageConfig& sizes = options.images;
+  sizes.bucket_min = sizes.bucket_step = 1 << 20;
+  sizes.bucket_max = 0;
   double area = 0;
   for (const nlohmann::json& one : list) {
-    const int width = one.at("width"), height = one.at("height");
-    rule.step = rule.min_size = std::min({rule.min_size, width, height});
-    rule.max_size = std::max({rule.max_size, width, height});
-    area = std::max(area, static_cast<double>(width) * height);
+    const std::int64_t width = one.at("width"), height = one.at("height");
+    sizes.bucket_step = sizes.bucket_min = std::min({sizes.bucket_min, width, height});
+    sizes.bucket_max = std::max({sizes.bucket_max, width, height});
+    area = std::max(area, static_cast<double>(width * height));
   }
-  rule.resolution = static_cast<int>(std::ceil(std::sqrt(area)));
+  sizes.resolution = static_cast<std::int64_t>(std::ceil(std::sqrt(area)));
   return options;
 }
 
