@@ -153,8 +153,8 @@ GgufBase read_gguf_base(const Path& folder) {
          "); export as peft and convert with llama.cpp's own script");
   }
   base.architecture = row->gguf;
-  base.heads = config.count("num_attention_heads", config.count("n_head", 1));
-  base.kv_heads = config.count("num_key_value_heads", base.heads);
+  base.heads = config.whole("num_attention_heads", config.whole("n_head", 0));
+  base.kv_heads = config.whole("num_key_value_heads", base.heads);
   const bool tied = base.model_type == "gemma2" || base.model_type == "gpt2";
   base.tied_embeddings = config.flag("tie_word_embeddings", tied);
   return base;
