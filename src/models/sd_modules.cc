@@ -21,8 +21,8 @@ at::Tensor GroupNorm::operator()(const at::Tensor& x) const { return group_norm(
 
 at::Tensor GroupNorm::silu(const at::Tensor& x, const std::string& name,
                            const at::Tensor& shift) const {
-  if (!observing()) return group_norm(x, *this, true, shift);
-  return at::silu(observe(name, "", group_norm(x, *this, false, shift)));
+  observe_inside(name, "", [&] { return group_norm(x, *this, false, shift); });
+  return group_norm(x, *this, true, shift);
 }
 
 at::Tensor SdModules::tensor(const std::string& name, at::IntArrayRef shape) const {

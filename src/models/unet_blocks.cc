@@ -25,17 +25,18 @@ at::Tensor to_image(const at::Tensor& tokens, const at::Tensor& like) {
 // ff_out.
 at::Tensor feed_forward(const std::string& name, const Layer& ff_in, const Layer& ff_out,
                         const at::Tensor& x) {
-  if (ff_in.adapter == nullptr && !observing()) {
-    const std::int64_t width = ff_in.out_features() / 2;
-    const auto half = [&](std::int64_t first) {
-      return Layer{.weight = ff_in.weight.narrow(0, first, width),
-                   .bias = ff_in.bias.narrow(0, first, width)};
-    };
-    return gated_mlp(half(width), half(0), ff_out, x, Activation::gelu);
-  }
-  const auto halves = ff_in.forward(x).chunk(2, -1);
-  const at::Tensor inner = gated(halves[1], halves[0], Activation::gelu);
-  return ff_out.forward(observe(name, ".ff.net.0", inner));
+  const auto inner = [&] {
+    const auto halves = ff_in.forward(x).chunk(2, -1);
+    return gated(halves[1], halves[0], Activation::gelu);
+  };
+  if (ff_in.adapter != nullptr) return ff_out.forward(observe(name, ".ff.net.0", inner()));
+  observe_inside(name, ".ff.net.0", inner);
+  const std::int64_t width = ff_in.out_features() / 2;
+  const auto half = [&](std::int64_t first) {
+    return Layer{.weight = ff_in.weight.narrow(0, first, width),
+                 .bias = ff_in.bias.narrow(0, first, width)};
+  };
+  return gated_mlp(half(width), half(0), ff_out, x, Activation::gelu);
 }
 
 }  // namespace

@@ -17,11 +17,14 @@ Observing::Observing(Observer observer) : observer_(std::move(observer)), before
 
 Observing::~Observing() { current = before_; }
 
-bool observing() { return current != nullptr; }
-
 at::Tensor observe(std::string_view module, std::string_view part, at::Tensor output) {
   if (current != nullptr) (*current)(join(module, part), output);
   return output;
+}
+
+void observe_inside(std::string_view module, std::string_view part,
+                    const std::function<at::Tensor()>& output) {
+  if (current != nullptr) (*current)(join(module, part), output());
 }
 
 }  // namespace lora

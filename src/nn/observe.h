@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lets tests look at the inside of a model: models report the outputs of their modules by name.
-// Costs nothing while nobody looks.
+// Looking changes nothing of what is computed, and costs nothing while nobody looks.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -26,11 +26,12 @@ class Observing {
   const Observer* before_;
 };
 
-// True while somebody looks: operators that are joined to one are then run apart, so that every
-// module has an output.
-bool observing();
-
 // Reports `output` under `module` + `part` and returns it.
 at::Tensor observe(std::string_view module, std::string_view part, at::Tensor output);
+
+// Reports what a fused operator computes inside and does not give out: `output` computes it beside
+// the operator, only while somebody looks.
+void observe_inside(std::string_view module, std::string_view part,
+                    const std::function<at::Tensor()>& output);
 
 }  // namespace lora

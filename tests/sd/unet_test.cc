@@ -39,6 +39,19 @@ TEST(GoldenSdUnet, every_block) {
   }
 }
 
+TEST(GoldenSdUnet, looking_inside_changes_nothing) {
+  const TensorMap inputs = read_tensors(sd_golden("forward/unet.safetensors"));
+  const auto model = load_golden("tiny-sd15");
+  const at::NoGradGuard no_gradient;
+  const auto epsilon = [&] {
+    return model->predict(inputs.at("square.latents"), inputs.at("square.timesteps"),
+                          {inputs.at("square.encoder_hidden_states"), {}});
+  };
+  const at::Tensor unseen = epsilon();
+  const test::Recorder recorder;
+  EXPECT_TRUE(epsilon().equal(unseen));
+}
+
 // Single modules near the eps of their normalisations.
 TEST(GoldenSdUnet, small_signals) {
   const std::string file = "forward/small_signal.safetensors";
