@@ -73,19 +73,15 @@ bool is_target(const std::string& targets, const std::string& name, const Layer&
 }
 
 // A ~ U(-1/sqrt(fan in), 1/sqrt(fan in)), B = 0.
-void add_adapter(Layer& layer, double alpha) {
+Adapter bench_adapter(const Layer& layer, double alpha) {
   std::vector<std::int64_t> a = layer.weight.sizes().vec(), b = a;
   a[0] = b[1] = kBenchRank;
   std::fill(b.begin() + 2, b.end(), 1);
-  const double fan_in = static_cast<double>(layer.weight[0].numel());
-  const double bound = 1 / std::sqrt(fan_in);
-  layer.adapter =
-      std::make_shared<Adapter>(Adapter{.a = at::empty(a).uniform_(-bound, bound),
-                                        .b = at::zeros(b),
-                                        .alpha = alpha,
-                                        .scale = alpha / static_cast<double>(kBenchRank)});
-  layer.adapter->a.requires_grad_(true);
-  layer.adapter->b.requires_grad_(true);
+  const double bound = 1 / std::sqrt(static_cast<double>(layer.weight.fan_in()));
+  return {.a = at::empty(a).uniform_(-bound, bound).requires_grad_(true),
+          .b = at::zeros(b).requires_grad_(true),
+          .alpha = alpha,
+          .scale = alpha / static_cast<double>(kBenchRank)};
 }
 
 }  // namespace
@@ -124,9 +120,9 @@ std::vector<Parameter> bench_adapters(Network& model, const std::string& targets
   std::vector<Parameter> parameters;
   model.for_each_layer([&](const std::string& name, Layer& layer) {
     if (!is_target(targets, name, layer)) return;
-    add_adapter(layer, alpha);
-    parameters.push_back({name + ".lora_A.weight", layer.adapter->a});
-    parameters.push_back({name + ".lora_B.weight", layer.adapter->b});
+    add_adapter(layer.adapters, bench_adapter(layer, alpha), name);
+    parameters.push_back({name + ".lora_A.weight", layer.adapters[0].a});
+    parameters.push_back({name + ".lora_B.weight", layer.adapters[0].b});
   });
   if (parameters.empty()) {
     fail_usage("--targets: no layer is called '", targets, "' (known: ", known, ", all-linear)");

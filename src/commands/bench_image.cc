@@ -10,7 +10,7 @@
 #include "io/aten.h"
 #include "models/noise.h"
 #include "models/stable_diffusion.h"
-#include "nn/kernels/choice.h"
+#include "nn/backends.h"
 
 namespace lora {
 namespace {
@@ -89,7 +89,7 @@ Json report(const Options& o, const StableDiffusion& model, const BenchRun& run)
 int bench_image(const Arguments& arguments) {
   const Options o = parse(arguments);
   start_bench(o);
-  const kernels::FusedKernels fused(!o.plain);
+  const FusedKernels fused(!o.plain);
   const auto model = make_model(o);
   ParameterPool pool(bench_adapters(*model, o.targets, kBenchRank,
                                     "to_q, to_k, to_v, to_out.0, proj_in, conv1, ..."));

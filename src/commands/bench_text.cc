@@ -12,7 +12,7 @@
 #include "data/batch.h"
 #include "io/aten.h"
 #include "models/models.h"
-#include "nn/kernels/choice.h"
+#include "nn/backends.h"
 
 namespace lora {
 namespace {
@@ -101,7 +101,7 @@ Json report(const Options& o, const CausalLM& model, const BenchRun& run) {
 int bench_text(const Arguments& arguments) {
   const Options o = parse(arguments);
   start_bench(o);
-  const kernels::FusedKernels fused(!o.plain);
+  const FusedKernels fused(!o.plain);
   const auto model = make_model(o);
   ParameterPool pool(bench_adapters(*model, o.targets, 2.0 * kBenchRank,
                                     "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, "

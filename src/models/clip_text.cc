@@ -70,7 +70,7 @@ at::Tensor ClipText::layer(std::size_t index, const at::Tensor& x) const {
 at::Tensor ClipText::run_again(const Block& block, const at::Tensor& x) const {
   std::vector<at::Tensor> learning;
   for (const Layer* layer : {&block.q, &block.k, &block.v, &block.out, &block.fc1, &block.fc2}) {
-    append_trainable(*layer, learning);
+    append_trainable(layer->adapters, learning);
   }
   return checkpoint([this, &block](const at::Tensor& in) { return run(block, in); }, x, learning);
 }

@@ -136,11 +136,7 @@ at::Tensor Decoder::run_block(std::size_t layer, const at::Tensor& x, const Step
   if (!checkpointing_ || last || !at::GradMode::is_enabled()) return block(layer, x, step);
   std::vector<at::Tensor> parameters;
   visit_block(layer, [&](const std::string&, Layer& inside) {
-    if (inside.adapter == nullptr) return;
-    for (const at::Tensor& tensor :
-         {inside.adapter->a, inside.adapter->b, inside.adapter->magnitude}) {
-      if (tensor.defined()) parameters.push_back(tensor);
-    }
+    append_trainable(inside.adapters, parameters);
   });
   const auto body = [this, layer, step](const at::Tensor& input) {
     return block(layer, input, step);

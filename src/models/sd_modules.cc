@@ -45,8 +45,8 @@ Layer SdModules::linear(const std::string& name, std::int64_t in, std::int64_t o
 Layer SdModules::conv(const std::string& name, std::int64_t in, std::int64_t out, std::int64_t k,
                       std::int64_t stride, std::int64_t padding) const {
   Layer layer;
-  layer.weight = tensor(name + ".weight", {out, in, k, k});
-  if (k > 1) layer.weight = layer.weight.contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor weight = tensor(name + ".weight", {out, in, k, k});
+  layer.weight = k > 1 ? weight.contiguous(at::MemoryFormat::ChannelsLast) : weight;
   layer.bias = tensor(name + ".bias", {out});
   layer.is_conv = true;
   layer.stride = stride;
@@ -86,13 +86,6 @@ std::int64_t elements(const Layer& layer) {
   std::int64_t count = layer.weight.defined() ? layer.weight.numel() : 0;
   if (layer.bias.defined()) count += layer.bias.numel();
   return count;
-}
-
-void append_trainable(const Layer& layer, std::vector<at::Tensor>& tensors) {
-  if (layer.adapter == nullptr) return;
-  for (const at::Tensor& tensor : {layer.adapter->a, layer.adapter->b, layer.adapter->magnitude}) {
-    if (tensor.defined() && tensor.requires_grad()) tensors.push_back(tensor);
-  }
 }
 
 }  // namespace lora

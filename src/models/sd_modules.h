@@ -57,7 +57,5 @@ struct SdModules {
 SdModules random_modules(at::ScalarType dtype, at::Device device, std::int64_t seed);
 
 std::int64_t elements(const Layer& layer);
-// Adds the adapter's tensors that learn.
-void append_trainable(const Layer& layer, std::vector<at::Tensor>& tensors);
 
 }  // namespace lora

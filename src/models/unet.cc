@@ -116,7 +116,7 @@ at::Tensor UNet::added_input(const at::Tensor& pooled, const at::Tensor& time_id
 }
 
 at::Tensor UNet::time_embedding(const at::Tensor& timesteps, const at::Tensor& added) const {
-  const at::ScalarType dtype = time_1_.weight.scalar_type();
+  const at::ScalarType dtype = time_1_.weight.dtype();
   const at::Tensor waves = observe(
       "time_proj", "",
       sinusoids(timesteps, config_.channels.front(), config_.flip_sin_to_cos, config_.freq_shift));
@@ -140,7 +140,7 @@ at::Tensor UNet::unit(const Block& block, std::size_t layer, const at::Tensor& x
     if (input.requires_grad()) learning.push_back(input);
   }
   const LayerVisitor collect = [&](const std::string&, Layer& part) {
-    append_trainable(part, learning);
+    append_trainable(part.adapters, learning);
   };
   // visit() is not const, because it is how adapters are attached; here nothing is changed.
   auto& open = const_cast<Block&>(block);
@@ -181,7 +181,7 @@ at::Tensor UNet::forward(const at::Tensor& latents, const at::Tensor& timesteps,
          "; the text encoder does not belong to this UNet");
   }
   const at::Tensor temb = at::silu(time_embedding(timesteps, added));
-  const at::Tensor in = latents.to(conv_in_.weight.scalar_type());
+  const at::Tensor in = latents.to(conv_in_.weight.dtype());
   at::Tensor x =
       observe("conv_in", "", conv_in_.forward(in.contiguous(at::MemoryFormat::ChannelsLast)));
   std::vector<at::Tensor> skips = {x};

@@ -29,11 +29,11 @@ at::Tensor feed_forward(const std::string& name, const Layer& ff_in, const Layer
     const auto halves = ff_in.forward(x).chunk(2, -1);
     return gated(halves[1], halves[0], Activation::gelu);
   };
-  if (ff_in.adapter != nullptr) return ff_out.forward(observe(name, ".ff.net.0", inner()));
+  if (any_active(ff_in.adapters)) return ff_out.forward(observe(name, ".ff.net.0", inner()));
   observe_inside(name, ".ff.net.0", inner);
   const std::int64_t width = ff_in.out_features() / 2;
   const auto half = [&](std::int64_t first) {
-    return Layer{.weight = ff_in.weight.narrow(0, first, width),
+    return Layer{.weight = ff_in.weight.rows(first, width),
                  .bias = ff_in.bias.narrow(0, first, width)};
   };
   return gated_mlp(half(width), half(0), ff_out, x, Activation::gelu);

@@ -18,16 +18,19 @@ struct NamedLayer {
 // Names and weight shapes of the layers, for match_adapter; none `expected`.
 std::vector<LayerShape> shapes_of(const std::vector<NamedLayer>& layers);
 
-// The slot content of one module: float32 copies of A (LoCon core multiplied in), B and magnitude;
-// alpha and scale as in the file. Shapes are brought to the layer's kind (1x1 convolutions).
-std::shared_ptr<Adapter> make_adapter(const AdapterModule& module, const Layer& layer);
+// What an attached adapter is for; see Adapter.
+struct AdapterUse {
+  double weight = 1, dropout = 0;
+  bool trains = true;
+};
 
-// Puts every matched module into its layer, replacing what was there. The match must be complete
-// (require_complete).
+// Puts every matched module upon the stack of its layer: float32 copies of A (LoCon core multiplied
+// in), B and magnitude in the shapes of the layer's kind (1x1 convolutions); alpha and scale as in
+// the file. The match must be complete (require_complete). Throws what add_adapter throws.
 void attach(const AdapterFile& file, const AdapterMatch& match,
-            const std::vector<NamedLayer>& layers);
+            const std::vector<NamedLayer>& layers, const AdapterUse& use = {});
 
-// The reverse: the adapters of the layers as a file in memory, ready for the writers. Fields other
+// The reverse: the adapters that train as a file in memory, ready for the writers. Fields other
 // than modules, use_dora and use_rslora are left for the caller. `kind` as the model's.
 AdapterFile detach(const std::vector<NamedLayer>& layers, AdapterKind kind);
 

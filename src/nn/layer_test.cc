@@ -9,10 +9,9 @@ namespace lora {
 
 TEST(Layer, AdapterEqualsMergedWeight) {
   Layer layer{.weight = at::randn({6, 5}), .bias = at::randn({6})};
-  layer.adapter = std::make_shared<Adapter>(
-      Adapter{.a = at::randn({2, 5}), .b = at::randn({6, 2}), .alpha = 4, .scale = 2});
+  layer.adapters = {{.a = at::randn({2, 5}), .b = at::randn({6, 2}), .alpha = 4, .scale = 2}};
   const at::Tensor x = at::randn({3, 5});
-  const at::Tensor merged = at::linear(x, layer.weight + adapter_delta(layer), layer.bias);
+  const at::Tensor merged = at::linear(x, layer.weight.dense() + adapter_delta(layer), layer.bias);
   EXPECT_LT((layer.forward(x) - merged).abs().max().item<double>(), 1e-5);
 }
 

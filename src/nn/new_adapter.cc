@@ -11,6 +11,7 @@
 #include "base/reading.h"
 #include "base/regex.h"
 #include "base/text.h"
+#include "config/config.h"
 #include "io/adapters/peft_config.h"
 #include "io/aten.h"
 
@@ -58,39 +59,35 @@ at::Tensor uniform(at::IntArrayRef shape, double bound, at::Generator& random) {
   return at::empty(shape, at::kFloat).uniform_(-bound, bound, random);
 }
 
-std::shared_ptr<Adapter> fresh(const Config& config, const NamedLayer& named,
-                               at::Generator& random) {
+Adapter fresh(const AdapterConfig& config, const NamedLayer& named, at::Generator& random) {
   const Layer& layer = *named.layer;
   const AdapterSize size = adapter_size(config, named.name);
-  const auto adapter = std::make_shared<Adapter>();
-  adapter->alpha = size.alpha;
-  adapter->scale = size.scale;
-  adapter->dropout = config.adapter.lora_dropout.value_or(0);
   std::vector<std::int64_t> a_shape = layer.weight.sizes().vec();
   a_shape[0] = size.rank;
   std::vector<std::int64_t> b_shape = {layer.out_features(), size.rank};
   if (layer.is_conv) b_shape.insert(b_shape.end(), {1, 1});
-  const double fan_in = static_cast<double>(layer.weight[0].numel());
-  if (config.adapter.init_lora_weights == "gaussian") {
-    adapter->a =
-        at::empty(a_shape, at::kFloat).normal_(0, 1 / static_cast<double>(size.rank), random);
+  at::Tensor a, b = at::zeros(b_shape, at::kFloat);
+  if (config.init_lora_weights == "gaussian") {
+    a = at::empty(a_shape, at::kFloat).normal_(0, 1 / static_cast<double>(size.rank), random);
   } else {
-    adapter->a = uniform(a_shape, 1 / std::sqrt(fan_in), random);
+    a = uniform(a_shape, 1 / std::sqrt(static_cast<double>(layer.weight.fan_in())), random);
   }
-  adapter->b = at::zeros(b_shape, at::kFloat);
-  if (config.adapter.init_lora_weights == "false") {
-    adapter->b = uniform(b_shape, 1 / std::sqrt(static_cast<double>(size.rank)), random);
+  if (config.init_lora_weights == "false") {
+    b = uniform(b_shape, 1 / std::sqrt(static_cast<double>(size.rank)), random);
   }
   const at::Device device = layer.weight.device();
-  adapter->a = adapter->a.to(device);
-  adapter->b = adapter->b.to(device);
-  return adapter;
+  return {.a = a.to(device),
+          .b = b.to(device),
+          .alpha = size.alpha,
+          .scale = size.scale,
+          .dropout = config.lora_dropout.value_or(0)};
 }
 
 // Row norms of the effective weight, so that DoRA starts as the plain adapter.
-void set_magnitude(Layer& layer) {
-  const at::Tensor weight = layer.weight.to(at::kFloat) + adapter_delta(layer);
-  layer.adapter->magnitude = weight.flatten(1).norm(2, {1});
+at::Tensor row_norms(const FrozenWeight& weight, const Adapter& adapter) {
+  const at::Tensor delta =
+      at::matmul(adapter.b.flatten(1), adapter.a.flatten(1)) * (adapter.scale * adapter.weight);
+  return (weight.dense().to(at::kFloat) + delta.view(weight.sizes())).flatten(1).norm(2, {1});
 }
 
 }  // namespace
@@ -103,8 +100,9 @@ bool is_target(std::string_view target, std::string_view layer, bool is_conv) {
   return layer == target || layer.ends_with("." + std::string(target));
 }
 
-std::vector<NamedLayer> target_layers(const Config& config, const std::vector<NamedLayer>& layers) {
-  for (const std::string& target : config.adapter.target_modules) {
+std::vector<NamedLayer> target_layers(const AdapterConfig& config,
+                                      const std::vector<NamedLayer>& layers) {
+  for (const std::string& target : config.target_modules) {
     const bool found = std::any_of(layers.begin(), layers.end(), [&](const NamedLayer& layer) {
       return is_target(target, layer.name, layer.layer->is_conv);
     });
@@ -115,32 +113,34 @@ std::vector<NamedLayer> target_layers(const Config& config, const std::vector<Na
   }
   std::vector<NamedLayer> chosen;
   for (const NamedLayer& layer : layers) {
-    const bool wanted =
-        std::any_of(config.adapter.target_modules.begin(), config.adapter.target_modules.end(),
-                    [&](const std::string& target) {
-                      return is_target(target, layer.name, layer.layer->is_conv);
-                    });
+    const bool wanted = std::any_of(config.target_modules.begin(), config.target_modules.end(),
+                                    [&](const std::string& target) {
+                                      return is_target(target, layer.name, layer.layer->is_conv);
+                                    });
     if (wanted) chosen.push_back(layer);
   }
   return chosen;
 }
 
-AdapterSize adapter_size(const Config& config, const std::string& layer) {
-  const double rank = match_pattern(as_pattern(config.adapter.rank_pattern), layer, "rank_pattern")
-                          .value_or(static_cast<double>(config.adapter.lora_rank.value()));
-  const double alpha =
-      match_pattern(as_pattern(config.adapter.alpha_pattern), layer, "alpha_pattern")
-          .value_or(config.adapter.lora_alpha.value());
+AdapterSize adapter_size(const AdapterConfig& config, const std::string& layer) {
+  const double rank = match_pattern(as_pattern(config.rank_pattern), layer, "rank_pattern")
+                          .value_or(static_cast<double>(config.lora_rank.value()));
+  const double alpha = match_pattern(as_pattern(config.alpha_pattern), layer, "alpha_pattern")
+                           .value_or(config.lora_alpha.value());
   const auto whole = static_cast<std::int64_t>(rank);
-  return {whole, alpha, lora_scale(alpha, whole, config.adapter.use_rslora.value_or(false))};
+  return {whole, alpha, lora_scale(alpha, whole, config.use_rslora.value_or(false))};
 }
 
-void create_adapters(const Config& config, const std::vector<NamedLayer>& targets) {
+void create_adapters(const AdapterConfig& config, std::int64_t seed,
+                     const std::vector<NamedLayer>& targets) {
   const at::NoGradGuard no_grad;
-  at::Generator random = at::detail::createCPUGenerator(static_cast<std::uint64_t>(config.seed));
+  at::Generator random = at::detail::createCPUGenerator(static_cast<std::uint64_t>(seed));
   for (const NamedLayer& named : targets) {
-    named.layer->adapter = fresh(config, named, random);
-    if (config.adapter.use_dora.value_or(false)) set_magnitude(*named.layer);
+    Adapter adapter = fresh(config, named, random);
+    if (config.use_dora.value_or(false)) {
+      adapter.magnitude = row_norms(named.layer->weight, adapter);
+    }
+    add_adapter(named.layer->adapters, std::move(adapter), named.name);
   }
 }
 

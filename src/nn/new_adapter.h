@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "config/config.h"
+#include "config/groups.h"
 #include "nn/attach.h"
 
 namespace lora {
@@ -17,9 +17,10 @@ namespace lora {
 // Throws Error (usage) for a regular expression that does not compile.
 bool is_target(std::string_view target, std::string_view layer, bool is_conv);
 
-// The layers that config.adapter.target_modules names, in the model's order. Throws Error (usage)
+// The layers that config.target_modules names, in the model's order. Throws Error (usage)
 // for a target that names no layer, listing the module names of the model.
-std::vector<NamedLayer> target_layers(const Config& config, const std::vector<NamedLayer>& layers);
+std::vector<NamedLayer> target_layers(const AdapterConfig& config,
+                                      const std::vector<NamedLayer>& layers);
 
 // Rank, alpha and scale of a layer: patterns first, then lora_rank and lora_alpha.
 struct AdapterSize {
@@ -27,11 +28,13 @@ struct AdapterSize {
   double alpha = 0;
   double scale = 0;
 };
-AdapterSize adapter_size(const Config& config, const std::string& layer);
+AdapterSize adapter_size(const AdapterConfig& config, const std::string& layer);
 
-// Gives every layer of `targets` a fresh adapter as init_lora_weights says (true: A uniform within
-// 1/sqrt(fan_in), B zero). Random numbers depend on config.seed alone. DoRA magnitudes start at
-// the row norms of the weight. The layers are ready to train and compute the same as before.
-void create_adapters(const Config& config, const std::vector<NamedLayer>& targets);
+// Puts a fresh adapter upon the stack of every layer of `targets`, as init_lora_weights says (true:
+// A uniform within 1/sqrt(fan_in), B zero). Random numbers depend on `seed` alone. DoRA magnitudes
+// start at the row norms of the weight. The layers are ready to train and compute the same as
+// before. Throws what add_adapter throws.
+void create_adapters(const AdapterConfig& config, std::int64_t seed,
+                     const std::vector<NamedLayer>& targets);
 
 }  // namespace lora

@@ -39,61 +39,64 @@ class NewAdapters : public testing::Test {
     conv_.weight = at::randn({8, 4, 3, 3});
     conv_.is_conv = true;
     conv_.padding = 1;
-    config_.adapter.target_modules = {"q_proj", "conv1"};
-    config_.adapter.lora_rank = 4;
-    config_.adapter.lora_alpha = 8;
+    config_.target_modules = {"q_proj", "conv1"};
+    config_.lora_rank = 4;
+    config_.lora_alpha = 8;
   }
   std::vector<NamedLayer> layers() { return {{"a.q_proj", &q_}, {"a.conv1", &conv_}}; }
 
   Layer q_, conv_;
-  Config config_;
+  AdapterConfig config_;
 };
 
 TEST_F(NewAdapters, ChangeNothingAtFirst) {
   const at::Tensor x = at::randn({3, 16});
   const at::Tensor before = q_.forward(x);
   for (const bool dora : {false, true}) {
-    config_.adapter.use_dora = dora;
-    create_adapters(config_, target_layers(config_, {{"a.q_proj", &q_}, {"a.conv1", &conv_}}));
+    config_.use_dora = dora;
+    q_.adapters.clear();
+    conv_.adapters.clear();
+    create_adapters(config_, 42, target_layers(config_, {{"a.q_proj", &q_}, {"a.conv1", &conv_}}));
     EXPECT_TRUE(at::allclose(q_.forward(x), before, 1e-5, 1e-6));
-    EXPECT_EQ(q_.adapter->magnitude.defined(), dora);
+    EXPECT_EQ(q_.adapters[0].magnitude.defined(), dora);
   }
 }
 
 TEST_F(NewAdapters, HaveTheSizesAndRangesOfPeft) {
-  create_adapters(config_, layers());
-  EXPECT_EQ(q_.adapter->a.sizes(), at::IntArrayRef({4, 16}));
-  EXPECT_EQ(q_.adapter->b.sizes(), at::IntArrayRef({6, 4}));
-  EXPECT_EQ(conv_.adapter->a.sizes(), at::IntArrayRef({4, 4, 3, 3}));
-  EXPECT_EQ(conv_.adapter->b.sizes(), at::IntArrayRef({8, 4, 1, 1}));
-  EXPECT_EQ(q_.adapter->scale, 2);
-  EXPECT_LE(q_.adapter->a.abs().max().item<float>(), 1 / std::sqrt(16.0F));
-  EXPECT_GT(q_.adapter->a.abs().max().item<float>(), 0.8F / std::sqrt(16.0F));
-  EXPECT_LE(conv_.adapter->a.abs().max().item<float>(), 1 / std::sqrt(36.0F));
+  create_adapters(config_, 42, layers());
+  EXPECT_EQ(q_.adapters[0].a.sizes(), at::IntArrayRef({4, 16}));
+  EXPECT_EQ(q_.adapters[0].b.sizes(), at::IntArrayRef({6, 4}));
+  EXPECT_EQ(conv_.adapters[0].a.sizes(), at::IntArrayRef({4, 4, 3, 3}));
+  EXPECT_EQ(conv_.adapters[0].b.sizes(), at::IntArrayRef({8, 4, 1, 1}));
+  EXPECT_EQ(q_.adapters[0].scale, 2);
+  EXPECT_LE(q_.adapters[0].a.abs().max().item<float>(), 1 / std::sqrt(16.0F));
+  EXPECT_GT(q_.adapters[0].a.abs().max().item<float>(), 0.8F / std::sqrt(16.0F));
+  EXPECT_LE(conv_.adapters[0].a.abs().max().item<float>(), 1 / std::sqrt(36.0F));
 }
 
 TEST_F(NewAdapters, DependOnTheSeedAlone) {
-  create_adapters(config_, layers());
-  const at::Tensor first = q_.adapter->a;
+  create_adapters(config_, 42, layers());
+  const at::Tensor first = q_.adapters[0].a;
   at::rand({10});
-  create_adapters(config_, layers());
-  EXPECT_TRUE(at::equal(first, q_.adapter->a));
-  config_.seed = 7;
-  create_adapters(config_, layers());
-  EXPECT_FALSE(at::equal(first, q_.adapter->a));
+  create_adapters(config_, 42, layers());
+  EXPECT_TRUE(at::equal(first, q_.adapters[0].a));
+  q_.adapters.clear();
+  conv_.adapters.clear();
+  create_adapters(config_, 7, layers());
+  EXPECT_FALSE(at::equal(first, q_.adapters[0].a));
 }
 
 TEST_F(NewAdapters, FollowPatternsAndRsLora) {
-  config_.adapter.rank_pattern = {{"q_proj", 2}};
-  config_.adapter.alpha_pattern = {{"a.conv1", 3}};
-  config_.adapter.use_rslora = true;
+  config_.rank_pattern = {{"q_proj", 2}};
+  config_.alpha_pattern = {{"a.conv1", 3}};
+  config_.use_rslora = true;
   EXPECT_EQ(adapter_size(config_, "a.q_proj").rank, 2);
   EXPECT_DOUBLE_EQ(adapter_size(config_, "a.q_proj").scale, 8 / std::sqrt(2.0));
   EXPECT_DOUBLE_EQ(adapter_size(config_, "a.conv1").scale, 1.5);
 }
 
 TEST_F(NewAdapters, ATargetThatNamesNothingIsAnError) {
-  config_.adapter.target_modules = {"q_proj", "query"};
+  config_.target_modules = {"q_proj", "query"};
   try {
     target_layers(config_, layers());
     FAIL();

@@ -10,9 +10,9 @@
 #include <string_view>
 #include <utility>
 
-namespace lora {
+#include "nn/kernels/types.h"
 
-enum class Activation { silu, gelu, gelu_tanh, relu };  // gelu: exact (erf)
+namespace lora {
 
 // "silu", "gelu_new", "gelu_pytorch_tanh", ... as config.json spells them; throws Error naming
 // `where` and the known ones.
@@ -34,13 +34,8 @@ std::pair<at::Tensor, at::Tensor> add_layer_norm(const at::Tensor& x, const at::
                                                  const at::Tensor& weight, const at::Tensor& bias,
                                                  double eps);
 
-// GroupNorm over [B, C, H, W], then SiLU where `silu`; weight, bias [C]. `shift` [B, C] (may be
+// GroupNorm over [B, C, H, W], then SiLU where `silu`. `shift` [B, C] (may be
 // undefined) is added to x before it, the same for all positions.
-struct GroupNormWeights {
-  at::Tensor weight, bias;
-  std::int64_t groups = 32;
-  double eps = 1e-5;
-};
 at::Tensor group_norm(const at::Tensor& x, const GroupNormWeights& norm, bool silu,
                       const at::Tensor& shift = {});
 
@@ -48,22 +43,8 @@ at::Tensor group_norm(const at::Tensor& x, const GroupNormWeights& norm, bool si
 // [1, T, d], float32.
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
 
-// silu(gate) * up
-at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 // activation(gate) * up
 at::Tensor gated(const at::Tensor& gate, const at::Tensor& up, Activation activation);
-
-// Which keys a query may see.
-struct AttentionMask {
-  // Document of each key [B, S] int64, 0 = padding; undefined: one document a row. The queries
-  // are the last T keys. Attention is block-diagonal over documents (padding sees padding, so that
-  // no row is empty).
-  at::Tensor documents;
-  bool causal = true;
-  std::int64_t window = 0;  // a token sees itself and window - 1 before it; 0 = no limit
-  // First `past` keys come from the cache: query i stands at position past + i.
-  std::int64_t past = 0;
-};
 
 // q [B, T, H, d], k and v [B, S, K, d] (K divides H) -> [B, T, H, d].
 // softcap > 0: scores = softcap * tanh(scores / softcap) before the mask (gemma2).

@@ -78,6 +78,25 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, d
   return (wide * scale * factor).to(x.scalar_type());
 }
 
+std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
+                                               const at::Tensor& weight, double eps,
+                                               double offset) {
+  const at::Tensor sum = x + delta;
+  return {sum, plain::rms_norm(sum, weight, eps, offset)};
+}
+
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      double eps) {
+  return at::layer_norm(x, {weight.size(0)}, weight, bias, eps);
+}
+
+std::pair<at::Tensor, at::Tensor> add_layer_norm(const at::Tensor& x, const at::Tensor& delta,
+                                                 const at::Tensor& weight, const at::Tensor& bias,
+                                                 double eps) {
+  const at::Tensor sum = x + delta;
+  return {sum, plain::layer_norm(sum, weight, bias, eps)};
+}
+
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
   const at::Tensor wide = x.to(at::kFloat);
   const auto halves = wide.chunk(2, -1);

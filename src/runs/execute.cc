@@ -19,7 +19,7 @@ namespace {
 
 // Adapters into the model: the parent's, or new ones.
 void start_adapter(RunPlan& plan) {
-  if (!plan.parent) return create_adapters(plan.config, plan.targets);
+  if (!plan.parent) return create_adapters(plan.config.adapter, plan.config.seed, plan.targets);
   info("warm start: " +
        attach_parent(plan.config, *plan.parent, plan.task->layers(), plan.targets));
   const auto old_loss = check_probe(*plan.parent, plan.machine.precision, *plan.task);

@@ -52,8 +52,8 @@ std::int64_t trainable_numbers(const std::vector<NamedLayer>& targets, const Con
   std::int64_t numbers = 0;
   for (const NamedLayer& target : targets) {
     const Layer& layer = *target.layer;
-    const std::int64_t rank = adapter_size(config, target.name).rank;
-    numbers += rank * (layer.weight[0].numel() + layer.out_features());
+    const std::int64_t rank = adapter_size(config.adapter, target.name).rank;
+    numbers += rank * (layer.weight.fan_in() + layer.out_features());
     if (config.adapter.use_dora.value_or(false)) numbers += layer.out_features();
   }
   return numbers;
@@ -83,7 +83,7 @@ RunPlan plan_run(RunRequest request) {
   plan.base = hashed_base(plan.config);
   plan.task = make_task({plan.config, plan.parent, plan.machine});
   if (plan.parent) check_parent_kind(*plan.parent, plan.task->layers());
-  plan.targets = target_layers(plan.config, plan.task->layers());
+  plan.targets = target_layers(plan.config.adapter, plan.task->layers());
   plan.steps = total_steps(plan.config, plan.task->objective());
   plan.trainable = trainable_numbers(plan.targets, plan.config);
   plan.facts = facts_of(plan);

@@ -72,16 +72,13 @@ bool is_image_base(const Path& base) {
 }
 
 void apply_version(const NamedVersion& version, const std::vector<NamedLayer>& layers) {
-  for (const NamedLayer& named : layers) named.layer->adapter = nullptr;
+  for (const NamedLayer& named : layers) named.layer->adapters.clear();
   if (!version.located) return;
   const AdapterFile file = read_located(*version.located, version.located->weights);
   const std::vector<LayerShape> shapes = shapes_of(layers);
   const AdapterMatch match = match_adapter(file, shapes);
   reading([&] { require_complete(match, file, shapes); });
-  attach(file, match, layers);
-  for (const NamedLayer& named : layers) {
-    if (named.layer->adapter != nullptr) named.layer->adapter->weight = version.weight;
-  }
+  attach(file, match, layers, {.weight = version.weight, .trains = false});
 }
 
 int ImageSession::side() const {

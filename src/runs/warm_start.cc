@@ -80,7 +80,7 @@ std::string attach_parent(const Config& config, const ParentVersion& parent,
   if (config.increment.rank_policy == "grow") {
     at::Generator random = at::detail::createCPUGenerator(static_cast<std::uint64_t>(config.seed));
     for (AdapterModule& module : adapter.modules) {
-      const AdapterSize size = adapter_size(config, module.path);
+      const AdapterSize size = adapter_size(config.adapter, module.path);
       module = grow(module, size.rank, size.alpha, size.scale, random);
     }
   }
@@ -90,11 +90,7 @@ std::string attach_parent(const Config& config, const ParentVersion& parent,
   for (LayerShape& shape : shapes) shape.expected = wanted.contains(shape.name);
   const AdapterMatch match = match_adapter(adapter, shapes);
   require_complete(match, adapter, shapes);
-  attach(adapter, match, layers);
-  for (const NamedLayer& layer : layers) {
-    if (layer.layer->adapter)
-      layer.layer->adapter->dropout = config.adapter.lora_dropout.value_or(0);
-  }
+  attach(adapter, match, layers, {.dropout = config.adapter.lora_dropout.value_or(0)});
   return summary(match, adapter) + ", parent " + parent.located.name;
 }
 

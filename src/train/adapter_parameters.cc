@@ -17,16 +17,17 @@ std::vector<Parameter> adapter_parameters(const std::vector<NamedLayer>& layers,
                                           const std::string& head) {
   std::vector<Parameter> parameters;
   for (const NamedLayer& named : layers) {
-    if (named.layer->adapter == nullptr) continue;
-    Adapter& adapter = *named.layer->adapter;
     const auto add = [&](at::Tensor& tensor, const char* end) {
       if (!tensor.defined()) return;
       tensor = tensor.detach().to(at::kFloat).contiguous().set_requires_grad(true);
       parameters.push_back({.name = head + named.name + end, .value = tensor});
     };
-    add(adapter.a, ".lora_A.weight");
-    add(adapter.b, ".lora_B.weight");
-    add(adapter.magnitude, ".lora_magnitude_vector");
+    for (Adapter& adapter : named.layer->adapters) {
+      if (!adapter.trains) continue;
+      add(adapter.a, ".lora_A.weight");
+      add(adapter.b, ".lora_B.weight");
+      add(adapter.magnitude, ".lora_magnitude_vector");
+    }
   }
   return parameters;
 }

@@ -19,15 +19,15 @@ struct Leaf {
 std::vector<Leaf> leaves_of(CausalLM& model) {
   std::vector<Leaf> leaves;
   model.for_each_layer([&](const std::string& name, Layer& layer) {
-    if (layer.adapter == nullptr) return;
+    if (layer.adapters.empty()) return;
     const auto add = [&](at::Tensor& tensor, const char* end) {
       if (!tensor.defined()) return;
       tensor.requires_grad_(true);
       leaves.push_back({"base_model.model." + name + end, tensor});
     };
-    add(layer.adapter->a, ".lora_A.weight");
-    add(layer.adapter->b, ".lora_B.weight");
-    add(layer.adapter->magnitude, ".lora_magnitude_vector");
+    add(layer.adapters[0].a, ".lora_A.weight");
+    add(layer.adapters[0].b, ".lora_B.weight");
+    add(layer.adapters[0].magnitude, ".lora_magnitude_vector");
   });
   return leaves;
 }
@@ -81,10 +81,10 @@ TEST_P(GoldenAdapter, ScaleOfEveryLayer) {
   std::int64_t trainable = 0;
   for (const Leaf& leaf : leaves_of(*model_)) trainable += leaf.tensor.numel();
   model_->for_each_layer([&](const std::string& name, Layer& layer) {
-    if (layer.adapter == nullptr) return;
+    if (layer.adapters.empty()) return;
     ++count;
     ASSERT_TRUE(facts_["scaling"].contains(name)) << name;
-    EXPECT_NEAR(layer.adapter->scale, facts_["scaling"][name].get<double>(), 1e-12) << name;
+    EXPECT_NEAR(layer.adapters[0].scale, facts_["scaling"][name].get<double>(), 1e-12) << name;
   });
   EXPECT_EQ(count, facts_["scaling"].size());
   EXPECT_EQ(trainable, facts_["trainable_parameters"].get<std::int64_t>());
@@ -104,7 +104,7 @@ TEST_P(GoldenAdapter, GradientsWithCheckpointing) {
   }
   // Dropout draws random numbers, which the second run must repeat.
   model_->for_each_layer([](const std::string&, Layer& layer) {
-    if (layer.adapter != nullptr) layer.adapter->dropout = 0.3;
+    for (Adapter& adapter : layer.adapters) adapter.dropout = 0.3;
   });
   const TrainingMode training(true);
   const auto gradients = [&](bool checkpointing) {
@@ -126,11 +126,11 @@ TEST_P(GoldenAdapter, MergedWeight) {
   model_->for_each_layer([&](const std::string& name, Layer& layer) {
     if (name != module) return;
     found = true;
-    const bool dora = layer.adapter->magnitude.defined();
-    const Adapter& adapter = *layer.adapter;
+    const Adapter& adapter = layer.adapters.at(0);
+    const bool dora = adapter.magnitude.defined();
     at::Tensor delta = at::matmul(adapter.b, adapter.a) * adapter.scale;
-    at::Tensor merged = layer.weight + delta;
-    if (dora) merged = merged * (layer.adapter->magnitude / merged.norm(2, 1)).unsqueeze(1);
+    at::Tensor merged = layer.weight.dense() + delta;
+    if (dora) merged = merged * (adapter.magnitude / merged.norm(2, 1)).unsqueeze(1);
     if (layer.fan_in_fan_out) {
       merged = merged.t();
       delta = delta.t();

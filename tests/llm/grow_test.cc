@@ -17,10 +17,10 @@ at::Tensor logits_of_parent(const Config& config, const Path& folder) {
   parent.adapter = read_adapter(folder / "v1");
   const auto model = test::load_float(test::llm("llama/model"));
   const std::vector<NamedLayer> layers = test::layers_of(*model);
-  const std::vector<NamedLayer> targets = target_layers(config, layers);
+  const std::vector<NamedLayer> targets = target_layers(config.adapter, layers);
   attach_parent(config, parent, layers, targets);
   for (const NamedLayer& target : targets) {
-    EXPECT_EQ(target.layer->adapter->rank(), *config.adapter.lora_rank) << target.name;
+    EXPECT_EQ(target.layer->adapters.at(0).rank(), *config.adapter.lora_rank) << target.name;
   }
   const at::NoGradGuard no_grad;
   return model->logits(test::batch_of(read_tensors(folder / "validation.safetensors"), "A_"));

@@ -119,7 +119,7 @@ class GoldenRun {
 
   void set_dropout(double dropout) {
     for (NamedLayer& named : layers_) {
-      if (named.layer->adapter) named.layer->adapter->dropout = dropout;
+      for (Adapter& adapter : named.layer->adapters) adapter.dropout = dropout;
     }
   }
 

@@ -31,6 +31,9 @@ for path in sorted((root / "src").rglob("*")):
         if len(line) > 100:
             problems.append(f"{place}:{number}: {len(line)} columns, at most 100")
         include = re.match(r'#include "([a-z_]+)/', line)
+        inner = re.match(r'#include "nn/(?!kernels/|frozen_weight\.h)', line)
+        if inner and "src/nn/kernels/" in str(place) and not path.name.endswith("_test.cc"):
+            problems.append(f"{place}:{number}: kernels include only kernels and frozen_weight.h of nn")
         if include and not path.name.endswith("_test.cc"):
             other = include.group(1)
             if other not in rank or folder not in rank:

@@ -44,10 +44,10 @@ std::string adapter_bytes(SdKind kind, AdapterKind adapter_kind) {
   std::vector<NamedLayer> layers;
   unet.for_each_layer("unet.", [&](const std::string& name, Layer& layer) {
     if (!is_target("attention", name, layer.is_conv)) return;
-    layer.adapter = std::make_shared<Adapter>(Adapter{.a = at::zeros({kRank, layer.in_features()}),
-                                                      .b = at::zeros({layer.out_features(), kRank}),
-                                                      .alpha = kRank,
-                                                      .scale = 1});
+    layer.adapters = {{.a = at::zeros({kRank, layer.in_features()}),
+                       .b = at::zeros({layer.out_features(), kRank}),
+                       .alpha = kRank,
+                       .scale = 1}};
     layers.push_back({name, &layer});
   });
   return encode_diffusers(detach(layers, adapter_kind));

@@ -23,7 +23,7 @@ class Wearer {
 
   // Nothing is left of an earlier file.
   AdapterFile wear(const Path& path) {
-    for (const NamedLayer& layer : layers_) layer.layer->adapter.reset();
+    for (const NamedLayer& layer : layers_) layer.layer->adapters.clear();
     const AdapterFile adapter = read_adapter(path);
     const auto shapes = shapes_of(layers_);
     const AdapterMatch match = match_adapter(adapter, shapes);
@@ -80,10 +80,10 @@ TEST(GoldenSdLora, MergedWeights) {
     const double allowed = tolerance(file, name + ".merged");
     const at::Tensor delta = adapter_delta(layer);
     EXPECT_TRUE(
-        layer.weight.reshape_as(delta).equal(expected.at(name + ".base").reshape_as(delta)));
+        layer.weight.dense().reshape_as(delta).equal(expected.at(name + ".base").reshape_as(delta)));
     test::expect_near(file + ":" + name + ".delta", delta,
                       expected.at(name + ".delta").reshape_as(delta), allowed);
-    test::expect_near(file + ":" + name + ".merged", layer.weight.reshape_as(delta) + delta,
+    test::expect_near(file + ":" + name + ".merged", layer.weight.dense().reshape_as(delta) + delta,
                       expected.at(name + ".merged").reshape_as(delta), allowed);
   }
 }

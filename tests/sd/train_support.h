@@ -98,6 +98,7 @@ class GoldenRun {
     const auto shapes = shapes_of(layers_);
     const AdapterMatch match = match_adapter(adapter, shapes);
     require_complete(match, adapter, shapes);
+    for (const auto& pair : match.matched) layers_[pair.layer].layer->adapters.clear();
     attach(adapter, match, layers_);
   }
 
@@ -126,12 +127,12 @@ class GoldenRun {
 
   bool trains_text() const {
     return std::any_of(layers_.begin(), layers_.end(), [](const NamedLayer& layer) {
-      return layer.layer->adapter && layer.name.starts_with("text_encoder");
+      return !layer.layer->adapters.empty() && layer.name.starts_with("text_encoder");
     });
   }
   const Adapter* adapter(const std::string& name) const {
     for (const NamedLayer& layer : layers_) {
-      if (layer.name == name) return layer.layer->adapter.get();
+      if (layer.name == name && !layer.layer->adapters.empty()) return &layer.layer->adapters[0];
     }
     return nullptr;
   }
@@ -141,9 +142,10 @@ class GoldenRun {
   double norm() const {
     double sum = 0;
     for (const NamedLayer& layer : layers_) {
-      if (!layer.layer->adapter) continue;
-      sum += layer.layer->adapter->a.detach().to(at::kDouble).square().sum().item<double>();
-      sum += layer.layer->adapter->b.detach().to(at::kDouble).square().sum().item<double>();
+      for (const Adapter& adapter : layer.layer->adapters) {
+        sum += adapter.a.detach().to(at::kDouble).square().sum().item<double>();
+        sum += adapter.b.detach().to(at::kDouble).square().sum().item<double>();
+      }
     }
     return std::sqrt(sum);
   }

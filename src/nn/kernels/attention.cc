@@ -9,7 +9,6 @@
 
 #include "io/aten.h"
 #include "nn/kernels/attention_parts.h"
-#include "nn/kernels/choice.h"
 #include "nn/kernels/rows.h"
 #include "nn/kernels/simd_scores.h"
 
@@ -344,13 +343,6 @@ class Attention : public torch::autograd::Function<Attention> {
 };
 
 }  // namespace
-
-bool usable_attention(const at::Tensor& q, const at::Tensor& k, const AttentionMask& mask) {
-  const bool masked = mask.causal || mask.window > 0 || mask.documents.defined();
-  return usable(q) && usable(k) && mask.past == 0 && q.size(1) > 1 &&
-         (q.size(1) == k.size(1) || !masked) && (mask.causal || mask.window == 0) &&
-         q.scalar_type() == k.scalar_type();
-}
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                      const AttentionMask& mask, double softcap) {

@@ -7,14 +7,12 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "nn/ops.h"
+#include "nn/kernels/types.h"
 
 namespace lora::kernels {
 
 // Without a cache (mask.past == 0), documents contiguous in each row. As many keys as queries, or
 // no mask at all.
-bool usable_attention(const at::Tensor& q, const at::Tensor& k, const AttentionMask& mask);
-
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                      const AttentionMask& mask, double softcap);
 

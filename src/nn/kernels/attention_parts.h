@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "nn/kernels/simd_tile.h"
-#include "nn/ops.h"
+#include "nn/kernels/types.h"
 
 namespace lora::kernels {
 

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "io/aten.h"
-#include "nn/kernels/choice.h"
 #include "nn/kernels/lora_linear.h"
 #include "nn/kernels/onednn.h"
 #include "nn/kernels/winograd.h"
@@ -192,17 +191,16 @@ class Direction {
 
 class PreparedConv {
  public:
-  explicit PreparedConv(const Layer& layer)
-      : weight_(layer.weight.detach()),
-        bias_(layer.bias),
-        stride_(layer.stride),
-        padding_(layer.padding),
+  explicit PreparedConv(const LayerTerm& term)
+      : weight_(term.weight.dense()),
+        bias_(term.bias),
+        stride_(term.stride),
+        padding_(term.padding),
         winograd_(weight_, bias_),
         forward_(Pass::forward, weight_, bias_, stride_, padding_) {}
 
-  bool fits(const Layer& layer) const {
-    return weight_.data_ptr() == layer.weight.data_ptr() && bias_.is_same(layer.bias) &&
-           stride_ == layer.stride && padding_ == layer.padding;
+  bool fits(const LayerTerm& term) const {
+    return bias_.is_same(term.bias) && stride_ == term.stride && padding_ == term.padding;
   }
 
   at::Tensor forward(const at::Tensor& x) {
@@ -255,7 +253,7 @@ class PreparedConv {
 
 namespace {
 
-// Carries the layer's prepared convolution to the backward pass.
+// Carries the weight's prepared convolution to the backward pass.
 struct Prepared : torch::CustomClassHolder {
   std::shared_ptr<PreparedConv> conv;
 };
@@ -277,50 +275,24 @@ class FrozenConv : public torch::autograd::Function<FrozenConv> {
   }
 };
 
-bool usable_weight(const Layer& layer, const at::Tensor& x) {
-  return usable(x) && x.dim() == 4 && layer.is_conv && layer.weight.is_cpu() &&
-         layer.weight.scalar_type() == x.scalar_type() && !layer.weight.requires_grad() &&
-         x.size(1) == layer.weight.size(1) &&
-         (!layer.bias.defined() || layer.bias.scalar_type() == x.scalar_type());
-}
-
-at::Tensor flat(const at::Tensor& x) { return x.defined() ? x.flatten(1) : x; }
-
 }  // namespace
 
-bool usable_conv(const Layer& layer, const at::Tensor& x) { return usable_weight(layer, x); }
-
-at::Tensor conv(const Layer& layer, const at::Tensor& x) {
-  if (!layer.prepared || !layer.prepared->fits(layer)) {
-    layer.prepared = std::make_shared<PreparedConv>(layer);
-  }
+at::Tensor conv(const at::Tensor& x, const LayerTerm& term) {
+  std::shared_ptr<PreparedConv>& kept = term.weight.prepared();
+  if (!kept || !kept->fits(term)) kept = std::make_shared<PreparedConv>(term);
   const auto prepared = c10::make_intrusive<Prepared>();
-  prepared->conv = layer.prepared;
+  prepared->conv = kept;
   return FrozenConv::apply(x.contiguous(at::MemoryFormat::ChannelsLast), prepared);
 }
 
-bool usable_pointwise(const Layer& layer, const at::Tensor& x) {
-  if (!usable_weight(layer, x) || layer.weight.size(2) != 1 || layer.weight.size(3) != 1 ||
-      layer.stride != 1 || layer.padding != 0) {
-    return false;
-  }
-  Layer plain = layer;
-  plain.is_conv = false;
-  return usable_linear(plain, x);
-}
-
-at::Tensor pointwise(const Layer& layer, const at::Tensor& x) {
-  Layer linear = layer;
-  linear.is_conv = false;
-  linear.weight = flat(layer.weight);
-  if (layer.adapter) {
-    linear.adapter = std::make_shared<Adapter>(*layer.adapter);
-    linear.adapter->a = flat(layer.adapter->a);
-    linear.adapter->b = flat(layer.adapter->b);
+at::Tensor pointwise(const at::Tensor& x, const LayerTerm& term) {
+  LayerTerm linear{.weight = term.weight.flat(), .bias = term.bias, .adapters = term.adapters};
+  for (LowRank& adapter : linear.adapters) {
+    adapter.a = adapter.a.flatten(1);
+    adapter.b = adapter.b.flatten(1);
   }
   const at::Tensor tokens = x.contiguous(at::MemoryFormat::ChannelsLast).permute({0, 2, 3, 1});
-  const Layer* const self = &linear;
-  return lora_linears({&self, 1}, tokens)[0].permute({0, 3, 1, 2});
+  return lora_linears(tokens, {&linear, 1})[0].permute({0, 3, 1, 2});
 }
 
 }  // namespace lora::kernels

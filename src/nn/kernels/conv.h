@@ -6,17 +6,16 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "nn/layer.h"
+#include "nn/kernels/types.h"
 
 namespace lora::kernels {
 
-// A convolution of x's dtype, x [B, C, H, W]. The adapter, if any, is not part of it.
-bool usable_conv(const Layer& layer, const at::Tensor& x);
-// The result is in channels_last memory.
-at::Tensor conv(const Layer& layer, const at::Tensor& x);
+// Weight and bias of a convolution of x's dtype; the adapters are not part of it. x [B, C, H, W];
+// the result is in channels_last memory.
+at::Tensor conv(const at::Tensor& x, const LayerTerm& term);
 
-// 1 x 1 convolutions are linear layers over the positions, adapter included.
-bool usable_pointwise(const Layer& layer, const at::Tensor& x);
-at::Tensor pointwise(const Layer& layer, const at::Tensor& x);
+// A 1 x 1 convolution without stride and padding, adapters included: a linear layer over the
+// positions.
+at::Tensor pointwise(const at::Tensor& x, const LayerTerm& term);
 
 }  // namespace lora::kernels

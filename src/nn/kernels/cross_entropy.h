@@ -8,7 +8,7 @@
 
 namespace lora::kernels {
 
-// hidden must be `usable`, weight frozen and of the same dtype.
+// hidden float32 or bfloat16 on the CPU, weight frozen and of the same dtype.
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                 const at::Tensor& labels, double softcap);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // RMSNorm, LayerNorm, rotary embedding and gated activations, each one pass over memory forward and
-// one back. Contracts of nn/ops.h; their twins in plain ATen are in nn/ops_plain.h. x must be
-// `usable`.
+// one back. Contracts of nn/ops.h; their twins in plain ATen are in nn/ops_plain.h. x is
+// float32 or bfloat16 on the CPU.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "nn/kernels/simd.h"
-#include "nn/ops.h"
+#include "nn/kernels/types.h"
 
 namespace lora::kernels {
 

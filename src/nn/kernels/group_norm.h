@@ -6,11 +6,12 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "nn/ops.h"
+#include "nn/kernels/types.h"
 
 namespace lora::kernels {
 
-// x [B, C, H, W] must be `usable`, the weights frozen. The result is in channels_last memory.
+// x [B, C, H, W], float32 or bfloat16 on the CPU; the weights are frozen. The result is in
+// channels_last memory.
 at::Tensor group_norm(const at::Tensor& x, const GroupNormWeights& norm, bool silu,
                       const at::Tensor& shift);
 

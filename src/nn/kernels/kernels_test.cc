@@ -3,73 +3,22 @@
 // sizes, one and two threads.
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
-#include <torch/csrc/autograd/autograd.h>
 
-#include <functional>
 #include <tuple>
 
 #include "io/aten.h"
-#include "nn/kernels/attention.h"
-#include "nn/kernels/choice.h"
 #include "nn/kernels/product.h"
 #include "nn/kernels/simd_tile.h"
 #include "nn/ops.h"
 #include "nn/projections.h"
+#include "tests/twins.h"
 
 namespace lora {
 namespace {
 
-using Tensors = std::vector<at::Tensor>;
-using Operator = std::function<Tensors(const Tensors&)>;
-
-struct Outcome {
-  Tensors values, gradients;
-};
-
-// Values of `run` on copies of `inputs`, and the gradients of their product with fixed weights.
-Outcome outcome(const Operator& run, const Tensors& inputs, bool fused, at::ScalarType type) {
-  const kernels::FusedKernels choice(fused);
-  Tensors leaves, scalars;
-  for (const at::Tensor& x : inputs) {
-    const bool keep = x.scalar_type() == at::kLong;
-    leaves.push_back(keep ? x : x.to(type).detach().clone().requires_grad_(true));
-  }
-  Outcome result{.values = run(leaves)};
-  at::Tensor total = at::zeros({}, at::kFloat);
-  at::manual_seed(7);
-  for (const at::Tensor& y : result.values) {
-    total = total + (y.to(at::kFloat) * at::randn(y.sizes())).sum();
-  }
-  result.gradients = torch::autograd::grad({total}, leaves);
-  return result;
-}
-
-double relative(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor x = a.detach().to(at::kDouble), y = b.detach().to(at::kDouble);
-  return ((x - y).norm() / (y.norm() + 1e-30)).item<double>();
-}
-
-// bfloat16 runs are compared with the plain operator in float32 on the same rounded inputs.
-void compare(const Operator& run, const Tensors& inputs) {
-  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
-    Tensors rounded;
-    for (const at::Tensor& x : inputs) {
-      rounded.push_back(x.scalar_type() == at::kLong ? x : x.to(type).to(at::kFloat));
-    }
-    const Outcome expected = outcome(run, rounded, false, at::kFloat);
-    const double bound = type == at::kFloat ? 1e-5 : 1e-2;
-    for (const int threads : {1, 2}) {
-      at::set_num_threads(threads);
-      const Outcome found = outcome(run, rounded, true, type);
-      for (std::size_t i = 0; i < found.values.size(); ++i) {
-        EXPECT_LT(relative(found.values[i], expected.values[i]), bound) << "value " << i;
-      }
-      for (std::size_t i = 0; i < found.gradients.size(); ++i) {
-        EXPECT_LT(relative(found.gradients[i], expected.gradients[i]), bound) << "gradient " << i;
-      }
-    }
-  }
-}
+using test::compare;
+using test::relative;
+using test::Tensors;
 
 }  // namespace
 
@@ -155,8 +104,7 @@ TEST(Kernels, PointwiseConvolution) {
         Layer layer{.weight = weight.to(at::kBFloat16).to(type),
                     .bias = bias.to(at::kBFloat16).to(type),
                     .is_conv = true};
-        layer.adapter = std::make_shared<Adapter>(
-            Adapter{.a = x[1].to(at::kFloat), .b = x[2].to(at::kFloat), .alpha = 4, .scale = 2});
+        layer.adapters = {{.a = x[1].to(at::kFloat), .b = x[2].to(at::kFloat), .scale = 2}};
         return {layer.forward(x[0])};
       },
       {at::randn({2, 12, 5, 7}), at::randn({3, 12, 1, 1}), at::randn({9, 3, 1, 1})});
@@ -175,8 +123,7 @@ TEST(Kernels, ConvolutionWithAdapter) {
                       .is_conv = true};
           layer.stride = stride;
           layer.padding = 1;
-          layer.adapter = std::make_shared<Adapter>(
-              Adapter{.a = x[1].to(at::kFloat), .b = x[2].to(at::kFloat), .alpha = 4, .scale = 2});
+          layer.adapters = {{.a = x[1].to(at::kFloat), .b = x[2].to(at::kFloat), .scale = 2}};
           return {layer.forward(x[0])};
         },
         {at::randn({2, 12, 5, 7}), at::randn({3, 12, 3, 3}), at::randn({9, 3, 1, 1})});
@@ -202,7 +149,7 @@ TEST(Kernels, Gated) {
             {at::randn({7, 33}) * 4, at::randn({7, 33})});
   }
   const at::Tensor far = at::tensor({-1e4F, -100.0F, 0.0F, 100.0F, 1e4F});
-  EXPECT_TRUE(at::isfinite(swiglu(far, at::ones({5}))).all().item<bool>());
+  EXPECT_TRUE(at::isfinite(gated(far, at::ones({5}), Activation::silu)).all().item<bool>());
 }
 
 TEST(Kernels, Attention) {
@@ -296,8 +243,7 @@ Layer layer_of(const at::Tensor& weight, const at::Tensor& bias, const at::Tenso
   Layer layer{.weight = weight.to(at::kBFloat16).to(type)};
   if (bias.defined()) layer.bias = bias.to(at::kBFloat16).to(type);
   if (a.defined()) {
-    layer.adapter = std::make_shared<Adapter>(Adapter{
-        .a = a.to(at::kFloat), .b = b.to(at::kFloat), .alpha = 6, .scale = 2, .weight = 0.5});
+    layer.adapters = {{.a = a.to(at::kFloat), .b = b.to(at::kFloat), .scale = 2, .weight = 0.5}};
   }
   return layer;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/kernels/lora_term.h"
 
+#include <algorithm>
+
 #include "io/aten.h"
 #include "nn/kernels/product.h"
 #include "nn/kernels/rows.h"
@@ -8,7 +10,7 @@
 namespace lora::kernels {
 namespace {
 
-constexpr std::size_t kTensors = 5;  // weight, bias, a, b, inner
+using torch::autograd::variable_list;
 
 std::vector<std::int64_t> with_last(const at::Tensor& x, std::int64_t last) {
   std::vector<std::int64_t> shape = x.sizes().vec();
@@ -16,34 +18,36 @@ std::vector<std::int64_t> with_last(const at::Tensor& x, std::int64_t last) {
   return shape;
 }
 
-}  // namespace
-
-LoraTerm term_of(const Layer& layer) {
-  LoraTerm term{.weight = layer.weight.detach(), .bias = layer.bias};
-  if (term.weight.stride(1) != 1 && term.weight.stride(0) != 1) {
-    term.weight = term.weight.contiguous();
-  }
-  if (layer.adapter != nullptr) {
-    term.a = layer.adapter->a;
-    term.b = layer.adapter->b;
-    term.scale = layer.adapter->scale * layer.adapter->weight;
-  }
-  return term;
+// A of all adapters, one below the other: [r, in].
+at::Tensor joined_a(const LayerTerm& term, at::ScalarType type) {
+  std::vector<at::Tensor> parts;
+  for (const LowRank& adapter : term.adapters) parts.push_back(adapter.a);
+  return (parts.size() == 1 ? parts[0] : at::cat(parts, 0)).to(type);
 }
 
-at::Tensor term_forward(LoraTerm& term, const at::Tensor& x) {
+// B of all adapters times their scales, side by side: [out, r].
+at::Tensor joined_b(const LayerTerm& term, at::ScalarType type) {
+  std::vector<at::Tensor> parts;
+  for (const LowRank& adapter : term.adapters) parts.push_back(adapter.b * adapter.scale);
+  return (parts.size() == 1 ? parts[0] : at::cat(parts, 1)).to(type);
+}
+
+}  // namespace
+
+at::Tensor term_forward(const LayerTerm& term, const at::Tensor& x, at::Tensor& inner) {
   const std::int64_t out = term.weight.size(0), rows = x.numel() / x.size(-1);
   at::Tensor y = at::empty(with_last(x, out), x.options());
   const Matrix to = matrix(y), from = matrix(x);
-  if (term.a.defined()) {
-    const at::Tensor a = term.a.to(x.scalar_type());
-    const at::Tensor b = (term.b * term.scale).to(x.scalar_type());
-    term.inner = at::empty({rows, a.size(0)}, x.options());
-    multiply(from, matrix(a).transposed(), matrix(term.inner));
-    multiply(matrix(term.inner), matrix(b).transposed(), to);
+  const bool adapted = !term.adapters.empty();
+  if (adapted) {
+    const at::Tensor a = joined_a(term, x.scalar_type()), b = joined_b(term, x.scalar_type());
+    inner = at::empty({rows, a.size(0)}, x.options());
+    multiply(from, matrix(a).transposed(), matrix(inner));
+    multiply(matrix(inner), matrix(b).transposed(), to);
   }
+  const at::Tensor weight = term.weight.dense();
   const void* bias = term.bias.defined() ? term.bias.data_ptr() : nullptr;
-  multiply(from, matrix(term.weight).transposed(), to, term.a.defined(), bias);
+  multiply(from, matrix(weight).transposed(), to, adapted, bias);
   return y;
 }
 
@@ -69,41 +73,35 @@ at::Tensor InputGradient::take() {
   return out;
 }
 
-TermGradient term_backward(const LoraTerm& term, const at::Tensor& dy, const at::Tensor& x,
-                           InputGradient* dx) {
-  if (dx != nullptr) dx->add(dy, term.weight);
-  if (!term.a.defined()) return {};
-  const at::Tensor b = (term.b * term.scale).to(dy.scalar_type());
-  const at::Tensor u = at::empty_like(term.inner);
-  multiply(matrix(dy), matrix(b), matrix(u));
-  if (dx != nullptr) dx->add(u, term.a.to(dy.scalar_type()));
-  TermGradient gradient{.a = at::empty_like(term.a), .b = at::empty_like(term.b)};
-  multiply(matrix(u).transposed(), matrix(x), matrix(gradient.a));
-  multiply(matrix(dy).transposed(), matrix(term.inner), matrix(gradient.b));
-  gradient.b.mul_(term.scale);
-  return gradient;
+std::size_t contributions(const LayerTerm& term) { return term.adapters.empty() ? 1 : 2; }
+
+bool trains(const LayerTerm& term) {
+  return std::any_of(term.adapters.begin(), term.adapters.end(),
+                     [](const LowRank& adapter) { return adapter.trains; });
 }
 
-std::size_t contributions(const LoraTerm& term) { return term.a.defined() ? 2 : 1; }
-
-void save_terms(std::span<const LoraTerm> terms, torch::autograd::variable_list& tensors,
-                torch::autograd::AutogradContext& context) {
-  std::vector<double> scales;
-  for (const LoraTerm& term : terms) {
-    tensors.insert(tensors.end(), {term.weight, term.bias, term.a, term.b, term.inner});
-    scales.push_back(term.scale);
+void term_backward(const LayerTerm& term, const at::Tensor& inner, const at::Tensor& dy,
+                   const at::Tensor& x, InputGradient* dx, variable_list& gradients) {
+  if (dx != nullptr && dy.defined()) dx->add(dy, term.weight.dense());
+  at::Tensor u;  // dy B [N, r]
+  if (dy.defined() && !term.adapters.empty()) {
+    const at::Tensor b = joined_b(term, dy.scalar_type());
+    u = at::empty({dy.numel() / dy.size(-1), b.size(1)}, dy.options());
+    multiply(matrix(dy), matrix(b), matrix(u));
+    if (dx != nullptr) dx->add(u, joined_a(term, dy.scalar_type()));
   }
-  context.saved_data["scales"] = scales;
-}
-
-std::vector<LoraTerm> load_terms(const torch::autograd::variable_list& tensors, std::size_t first,
-                                 torch::autograd::AutogradContext& context) {
-  std::vector<LoraTerm> terms;
-  for (const double scale : context.saved_data["scales"].toDoubleVector()) {
-    const at::Tensor* part = &tensors[first + kTensors * terms.size()];
-    terms.push_back({part[0], part[1], part[2], part[3], scale, part[4]});
+  std::int64_t first = 0;  // this adapter's columns of u and inner
+  for (const LowRank& adapter : term.adapters) {
+    const std::int64_t rank = adapter.a.size(0);
+    if (adapter.trains && !dy.defined()) gradients.resize(gradients.size() + 2);
+    if (adapter.trains && dy.defined()) {
+      const at::Tensor da = at::empty_like(adapter.a), db = at::empty_like(adapter.b);
+      multiply(matrix(u.narrow(1, first, rank)).transposed(), matrix(x), matrix(da));
+      multiply(matrix(dy).transposed(), matrix(inner.narrow(1, first, rank)), matrix(db));
+      gradients.insert(gradients.end(), {da, db.mul_(adapter.scale)});
+    }
+    first += rank;
   }
-  return terms;
 }
 
 }  // namespace lora::kernels

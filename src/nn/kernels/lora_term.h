@@ -1,31 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The arithmetic of one frozen layer with LoRA, shared by the nodes of lora_linear.h.
-// N rows (tokens), r rank.
+// The arithmetic of one frozen linear layer with LoRA, shared by the nodes of lora_linear.h.
+// N rows (tokens), r rank: the sum over the adapters, which are computed side by side as one.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <span>
-#include <vector>
-
-#include "nn/layer.h"
+#include "nn/kernels/types.h"
 
 namespace lora::kernels {
 
-struct LoraTerm {
-  at::Tensor weight;  // [out, in]
-  at::Tensor bias;    // [out] or undefined
-  at::Tensor a, b;    // float32 [r, in], [out, r]; undefined: no adapter
-  double scale = 0;
-  at::Tensor inner;  // x A^T [N, r] in the dtype of x; saved for backward
-};
-
-LoraTerm term_of(const Layer& layer);
-
-// y [..., out] = the layer at x [..., in], both contiguous. Sets term.inner where there is an
-// adapter.
-at::Tensor term_forward(LoraTerm& term, const at::Tensor& x);
+// y [..., out] = the layer at x [..., in], both contiguous. `inner`, for backward, becomes x A^T
+// [N, r] in the dtype of x; undefined without adapters.
+at::Tensor term_forward(const LayerTerm& term, const at::Tensor& x, at::Tensor& inner);
 
 // Sum of the input gradients of layers that share an input [N, in]: float32 until it is read.
 class InputGradient {
@@ -40,21 +27,17 @@ class InputGradient {
   bool empty_ = true;
 };
 
-struct TermGradient {
-  at::Tensor a, b;  // float32; undefined without adapter
-};
-
-// dA and dB, and dx += its part where `dx` is not nullptr. dy contiguous.
-TermGradient term_backward(const LoraTerm& term, const at::Tensor& dy, const at::Tensor& x,
-                           InputGradient* dx);
-
 // How many products a term adds to dx.
-std::size_t contributions(const LoraTerm& term);
+std::size_t contributions(const LayerTerm& term);
 
-// Terms in and out of an autograd context: five tensors and one number each.
-void save_terms(std::span<const LoraTerm> terms, torch::autograd::variable_list& tensors,
-                torch::autograd::AutogradContext& context);
-std::vector<LoraTerm> load_terms(const torch::autograd::variable_list& tensors, std::size_t first,
-                                 torch::autograd::AutogradContext& context);
+// True where some adapter gets a gradient.
+bool trains(const LayerTerm& term);
+
+// Appends dA and dB (float32) of each adapter that trains; dx += the term's part where `dx` is not
+// nullptr. dy contiguous; undefined: no gradient, and undefined ones are appended. x and inner are
+// read only for adapters that train.
+void term_backward(const LayerTerm& term, const at::Tensor& inner, const at::Tensor& dy,
+                   const at::Tensor& x, InputGradient* dx,
+                   torch::autograd::variable_list& gradients);
 
 }  // namespace lora::kernels

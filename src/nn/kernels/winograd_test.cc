@@ -23,12 +23,13 @@ struct Case {
 };
 
 // In bfloat16 with the kernels; in float32 as ATen computes it, where `exact`.
-std::pair<at::Tensor, at::Tensor> result(const Layer& layer, const at::Tensor& x, bool exact) {
+std::pair<at::Tensor, at::Tensor> result(const at::Tensor& weight, const at::Tensor& bias,
+                                         const at::Tensor& x, bool exact) {
   const at::ScalarType type = exact ? at::kFloat : at::kBFloat16;
   const at::Tensor leaf = x.to(type).detach().clone().requires_grad_(true);
-  Layer own{.weight = layer.weight.to(type), .bias = layer.bias.to(type), .is_conv = true};
-  own.padding = 1;
-  const at::Tensor y = exact ? at::conv2d(leaf, own.weight, own.bias, 1, 1) : own.forward(leaf);
+  const Layer own{.weight = weight.to(type), .bias = bias.to(type), .is_conv = true, .padding = 1};
+  const at::Tensor y =
+      exact ? at::conv2d(leaf, weight.to(type), own.bias, 1, 1) : own.forward(leaf);
   at::manual_seed(3);
   y.backward(at::randn(y.sizes()).to(at::kBFloat16).to(type));
   return {y, leaf.grad()};
@@ -40,12 +41,12 @@ TEST(Kernels, WinogradConvolution) {
   // Odd sizes leave half tiles; the last is cut into parts that fit the cache.
   for (const Case& c : {Case{2, 32, 48, 11, 14}, Case{1, 16, 32, 17, 15}, Case{1, 320, 320, 16, 16},
                         Case{1, 64, 64, 100, 160}}) {
-    Layer layer{.weight = at::randn({c.out, c.in, 3, 3}).to(at::kBFloat16),
-                .bias = at::randn({c.out}).to(at::kBFloat16)};
+    const at::Tensor weight = at::randn({c.out, c.in, 3, 3}).to(at::kBFloat16);
+    const at::Tensor bias = at::randn({c.out}).to(at::kBFloat16);
     const at::Tensor x = at::randn({c.batch, c.in, c.height, c.width}).to(at::kBFloat16);
-    ASSERT_TRUE(kernels::Winograd::suits(layer.weight, x));
-    const auto [y, dx] = result(layer, x, false);
-    const auto [exact_y, exact_dx] = result(layer, x, true);
+    ASSERT_TRUE(kernels::Winograd::suits(weight, x));
+    const auto [y, dx] = result(weight, bias, x, false);
+    const auto [exact_y, exact_dx] = result(weight, bias, x, true);
     std::printf("winograd: %s %.2e %.2e\n", c10::str(x.sizes()).c_str(), relative(y, exact_y),
                 relative(dx, exact_dx));
     EXPECT_LT(relative(y, exact_y), 5e-3);
