@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -18,6 +17,8 @@
 #include "base/table.h"
 #include "base/text.h"
 #include "commands/cli.h"
+#include "nn/new_adapter.h"
+#include "train/adapter_parameters.h"
 #include "train/machine.h"
 
 namespace lora {
@@ -64,26 +65,6 @@ double cpu_clock() {
          static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1e-6;
 }
 
-bool is_target(const std::string& targets, const std::string& name, const Layer& layer) {
-  if (targets == "all-linear") return !layer.is_conv;
-  for (const std::string& target : split(targets, ',')) {
-    if (name.ends_with("." + target)) return true;
-  }
-  return false;
-}
-
-// A ~ U(-1/sqrt(fan in), 1/sqrt(fan in)), B = 0.
-Adapter bench_adapter(const Layer& layer, double alpha) {
-  std::vector<std::int64_t> a = layer.weight.sizes().vec(), b = a;
-  a[0] = b[1] = kBenchRank;
-  std::fill(b.begin() + 2, b.end(), 1);
-  const double bound = 1 / std::sqrt(static_cast<double>(layer.weight.fan_in()));
-  return {.a = at::empty(a).uniform_(-bound, bound).requires_grad_(true),
-          .b = at::zeros(b).requires_grad_(true),
-          .alpha = alpha,
-          .scale = alpha / static_cast<double>(kBenchRank)};
-}
-
 }  // namespace
 
 int run_bench(const Arguments& arguments) {
@@ -115,19 +96,12 @@ void start_bench(const BenchOptions& options) {
   at::manual_seed(0);
 }
 
-std::vector<Parameter> bench_adapters(Network& model, const std::string& targets, double alpha,
-                                      const std::string& known) {
-  std::vector<Parameter> parameters;
-  model.for_each_layer([&](const std::string& name, Layer& layer) {
-    if (!is_target(targets, name, layer)) return;
-    add_adapter(layer.adapters, bench_adapter(layer, alpha), name);
-    parameters.push_back({name + ".lora_A.weight", layer.adapters[0].a});
-    parameters.push_back({name + ".lora_B.weight", layer.adapters[0].b});
-  });
-  if (parameters.empty()) {
-    fail_usage("--targets: no layer is called '", targets, "' (known: ", known, ", all-linear)");
-  }
-  return parameters;
+std::vector<Parameter> bench_adapters(Network& model, const std::string& targets, double alpha) {
+  const AdapterConfig config{
+      .lora_rank = kBenchRank, .lora_alpha = alpha, .target_modules = split(targets, ',')};
+  const std::vector<NamedLayer> chosen = target_layers(config, layers_of(model));
+  create_adapters(config, 0, chosen);
+  return adapter_parameters(chosen, "");
 }
 
 BenchRun timed_steps(ParameterPool& pool, const BenchOptions& options,

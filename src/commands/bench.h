@@ -39,10 +39,9 @@ void add_options(CLI::App& app, BenchOptions& options);
 // Threads, random seed; call before a model is made.
 void start_bench(const BenchOptions& options);
 
-// Adapters of rank 8 with B = 0 on the layers whose last name is among the targets; "all-linear":
-// on every linear layer. `known` names targets in the error for none.
-std::vector<Parameter> bench_adapters(Network& model, const std::string& targets, double alpha,
-                                      const std::string& known);
+// New adapters of rank 8 on the layers that `targets` names: target_modules with commas. Throws
+// Error (usage) as target_layers does.
+std::vector<Parameter> bench_adapters(Network& model, const std::string& targets, double alpha);
 
 // Seconds by the clock and of all threads' CPU time, without the first step unless it is the only
 // one. On a machine that others use, CPU time says more than the clock.

@@ -91,8 +91,7 @@ int bench_image(const Arguments& arguments) {
   start_bench(o);
   const FusedKernels fused(!o.plain);
   const auto model = make_model(o);
-  ParameterPool pool(bench_adapters(*model, o.targets, kBenchRank,
-                                    "to_q, to_k, to_v, to_out.0, proj_in, conv1, ..."));
+  ParameterPool pool(bench_adapters(*model, o.targets, kBenchRank));
   const Inputs in = make_inputs(*model, o);
   const NoiseSchedule schedule(model->config().schedule);
   const BenchRun run = timed_steps(pool, o, [&] {

@@ -44,7 +44,7 @@ TEST(Bench, NamesWhatIsUnknown) {
   EXPECT_THAT(message_of({"text", "--preset", "llama-8b"}),
               testing::HasSubstr("--preset 'llama-8b': unknown (known: llama-15m"));
   EXPECT_THAT(message_of({"text", "--preset", "llama-15m", "--targets", "c_attn"}),
-              testing::HasSubstr("no layer is called 'c_attn'"));
+              testing::HasSubstr("target_modules: 'c_attn' names no module of this model"));
 }
 
 TEST(Bench, MedianAndBest) {

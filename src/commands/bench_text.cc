@@ -103,9 +103,7 @@ int bench_text(const Arguments& arguments) {
   start_bench(o);
   const FusedKernels fused(!o.plain);
   const auto model = make_model(o);
-  ParameterPool pool(bench_adapters(*model, o.targets, 2.0 * kBenchRank,
-                                    "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, "
-                                    "down_proj"));
+  ParameterPool pool(bench_adapters(*model, o.targets, 2.0 * kBenchRank));
   const TextTensors batch = make_batch(o);
   const BenchRun run = timed_steps(pool, o, [&] {
     const Loss loss = model->loss(batch);
