@@ -29,11 +29,12 @@ constexpr CommandRow kCommands[] = {
      "  text:   [--system TEXT] [--template NAME] [--raw] [--max-tokens N] [--temperature T]\n"
      "          [--top-k N] [--top-p P] [--repetition-penalty R] [--seed N] [--dtype f32|bf16]\n"
      "  images: --output FILE.png|FOLDER [--negative TEXT] [--steps N] [--guidance G]\n"
-     "          [--sampler NAME] [--seed N] [--size WxH] [--count N]",
+     "          [--sampler NAME] [--seed N] [--size WxH] [--count N]\n"
+     "  both:   [--root DIR]",
      "text or pictures from a prompt; several versions side by side ('base' = no adapter)"},
     {"eval",
      "lora eval --base DIR [--version V ...] --data FILE [--data FILE ...] [--template NAME]\n"
-     "    [--exact-match] [--max-seq-length N] [--dtype f32|bf16] [--json]",
+     "    [--exact-match] [--max-seq-length N] [--dtype f32|bf16] [--root DIR] [--json]",
      "loss, perplexity and exact match of versions on data files"},
     {"export",
      "lora export --version V --format peft|gguf|diffusers|kohya --output PATH [--base DIR]\n"
@@ -41,13 +42,13 @@ constexpr CommandRow kCommands[] = {
      "write a version in another program's format"},
     {"import", "lora import FILE_OR_DIR --output DIR [--base DIR] [--alpha N] [--ignore-others]",
      "make a version from another program's adapter"},
-    {"inspect", "lora inspect FILE_OR_DIR [--json]",
+    {"inspect", "lora inspect FILE_OR_DIR [--root DIR] [--json]",
      "what an adapter, a version, a base model or a GGUF file is"},
-    {"log", "lora log [--output DIR] [--json]",
+    {"log", "lora log [--root DIR] [--json]",
      "the versions below the output folder (./output), oldest first"},
-    {"show", "lora show V [--output DIR] [--json]",
+    {"show", "lora show V [--root DIR] [--json]",
      "one version: where it comes from, adapter, recipe, figures, preflight findings"},
-    {"verify", "lora verify [V ...] [--output DIR] [--json]",
+    {"verify", "lora verify [V ...] [--root DIR] [--json]",
      "hashes versions again and compares with what was recorded; exit code 3 on a mismatch"},
     {"bench",
      "lora bench text [--preset llama-15m|llama-110m|llama-1b|llama-7b] [--batch B] [--length T]\n"

@@ -45,7 +45,7 @@ AdapterFile read_foreign(const ImportArguments& a) {
 
 Version manifest_of(const ImportArguments& a, const AdapterFile& adapter) {
   Version version;
-  version.name = fs::absolute(a.output).lexically_normal().filename().string();
+  version.name = name_of(a.output);
   version.task_type = adapter.kind == AdapterKind::llm ? "text-generation" : "text-to-image";
   version.lineage = "unknown";
   version.parents = {{adapter.path.string(), "", sha256_file(adapter.path)}};

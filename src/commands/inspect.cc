@@ -104,13 +104,14 @@ void print_tree(const Json& json, const std::string& indent) {
 }  // namespace
 
 int run_inspect(const Arguments& arguments) {
-  std::string path;
+  std::string path, root = "output";
   bool as_json = false;
   CLI::App app;
   app.add_option("path", path)->required();
+  app.add_option("--root", root);
   app.add_flag("--json", as_json);
   parse_arguments(app, "inspect", arguments);
-  if (!std::filesystem::exists(path)) path = locate_version(path, "output").folder.string();
+  if (!std::filesystem::exists(path)) path = locate_version(path, root).folder.string();
   const Json json = reading([&] { return describe(path); });
   if (as_json) {
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));

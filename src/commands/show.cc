@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "commands/cli.h"
 #include "commands/history.h"
+#include "versions/lineage.h"
+#include "versions/report.h"
 #include "versions/store.h"
 
 namespace lora {
@@ -14,12 +18,19 @@ void line(std::string_view name, const std::string& value) {
   if (!value.empty()) fmt::print("{:<14}{}\n", name, value);
 }
 
-std::string chain_text(const Version& version, const Path& root) {
-  std::vector<std::string> names;
-  for (const Version& ancestor : parent_chain(version, root)) names.push_back(ancestor.name);
-  const std::size_t recorded = version.parents.size();
-  if (names.size() == 1 && recorded > 0) names.push_back(version.parents[0].name + " (not here)");
-  return names.size() > 1 ? join_words(names, " <- ") : "";
+// "v4 <- v2 + v3 <- v1 (its folder is not here)": a generation between arrows.
+std::string lineage_text(const Version& version, const Path& root) {
+  std::string text;
+  int generation = 0;
+  for (const Ancestor& ancestor : ancestry(version, root)) {
+    if (!text.empty()) text += ancestor.generation > generation ? " <- " : " + ";
+    generation = ancestor.generation;
+    text += ancestor.name;
+    const std::string& reason =
+        ancestor.found.problem.empty() ? ancestor.found.absent : ancestor.found.problem;
+    if (!reason.empty()) text += " (" + reason + ")";
+  }
+  return version.parents.empty() ? "" : text;
 }
 
 void print_adapter(const WeightsRecord& weights) {
@@ -45,7 +56,7 @@ void print_version(const Version& version, const Path& root) {
   line("version", version.name);
   line("id", version.id);
   line("task", version.task_type);
-  line("lineage", chain_text(version, root));
+  line("lineage", lineage_text(version, root));
   line("created", version.run.created);
   print_adapter(version.weights);
   print_recipe(version);
@@ -68,7 +79,7 @@ int run_show(const Arguments& arguments) {
   bool json = false;
   CLI::App app;
   app.add_option("version", name)->required();
-  app.add_option("--output", root);
+  app.add_option("--root,--output", root);
   app.add_flag("--json", json);
   parse_arguments(app, "show", arguments);
   const LocatedVersion found = locate_version(name, root);
@@ -77,7 +88,7 @@ int run_show(const Arguments& arguments) {
                "); `lora inspect ", name, "` describes it");
   }
   if (json) {
-    fmt::print("{}", version_json(*found.version));
+    fmt::print("{}\n", version_report(found.folder).dump(2));
   } else {
     print_version(*found.version, root_of(found.folder));
   }

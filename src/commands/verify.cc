@@ -3,18 +3,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "commands/cli.h"
 #include "commands/history.h"
+#include "versions/report.h"
 #include "versions/store.h"
 
 namespace lora {
 namespace {
-
-using Json = nlohmann::json;
 
 // The folder meant: also one whose manifest is broken or absent, unlike locate_version.
 Path folder_of(const std::string& name, const Path& root) {
@@ -29,7 +29,7 @@ std::vector<Path> all_folders(const Path& root) {
   std::vector<Path> folders;
   for (const ListedVersion& row : list_versions(root)) folders.push_back(root / row.name);
   if (folders.empty()) {
-    fail_usage("lora verify: no versions in ", root.string(), "; name a folder, or --output DIR");
+    fail_usage("lora verify: no versions in ", root.string(), "; name a folder, or --root DIR");
   }
   return folders;
 }
@@ -46,12 +46,6 @@ void print_report(const VerifyReport& report) {
   for (const std::string& note : report.notes) fmt::print("  note: {}\n", note);
 }
 
-Json as_json(const VerifyReport& report) {
-  return {{"name", report.name},   {"committed", report.committed},
-          {"files", report.files}, {"problems", report.problems},
-          {"notes", report.notes}, {"ok", report.committed && report.problems.empty()}};
-}
-
 }  // namespace
 
 int run_verify(const Arguments& arguments) {
@@ -60,24 +54,21 @@ int run_verify(const Arguments& arguments) {
   bool json = false;
   CLI::App app;
   app.add_option("versions", names);
-  app.add_option("--output", root);
+  app.add_option("--root,--output", root);
   app.add_flag("--json", json);
   parse_arguments(app, "verify", arguments);
   std::vector<Path> folders;
   for (const std::string& name : names) folders.push_back(folder_of(name, root));
   if (names.empty()) folders = all_folders(root);
 
-  Json out = Json::array();
-  bool mismatch = false, unfinished = false;
+  std::vector<VerifyReport> reports;
   for (const Path& folder : folders) {
-    const VerifyReport report = verify_version(folder);
-    mismatch = mismatch || (report.committed && !report.problems.empty());
-    unfinished = unfinished || !report.committed;
-    out.push_back(as_json(report));
-    if (!json) print_report(report);
+    reports.push_back(verify_version(folder));
+    if (!json) print_report(reports.back());
   }
-  if (json) fmt::print("{}\n", Json{{"versions", out}, {"ok", !mismatch}}.dump(2));
-  if (mismatch) return static_cast<int>(Exit::integrity);
+  if (json) fmt::print("{}\n", verification_report(reports).dump(2));
+  const bool unfinished = !std::ranges::all_of(reports, &VerifyReport::committed);
+  if (!as_recorded(reports)) return static_cast<int>(Exit::integrity);
   // An unfinished run is a failure only where it was asked for by name.
   return static_cast<int>(unfinished && !names.empty() ? Exit::failed : Exit::done);
 }

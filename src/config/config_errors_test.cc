@@ -283,7 +283,14 @@ const Broken kBroken[] = {
      "",
      {"output_dir=output/my version"},
      "command line: output_dir: its last part is no name for a version (found 'my version', "
-     "expected letters, digits, '_', '-', '+' and '.'); e.g. ./output/my_v1"},
+     "expected letters, digits, '_', '-', '+' and '.', the first one neither '-' nor '.'); choose "
+     "another, e.g. my_v1"},
+    {"reserved_name",
+     Base::text,
+     "",
+     {"output_dir=output/latest/"},
+     "command line: output_dir: its last part is a reserved word (found 'latest', which stands for "
+     "the version that was committed last); choose another, e.g. latest_v1"},
     {"image_key_for_text",
      Base::text,
      "enable_bucket: true\n",

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/dialect.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 
 namespace lora {
@@ -139,10 +141,8 @@ std::string not_available(std::string_view key, std::string_view value) {
 }
 
 bool is_foreign_initialisation(std::string_view value) {
-  for (const std::string_view name : kForeignInitialisations) {
-    if (value == name || value.starts_with(std::string(name) + "_")) return true;
-  }
-  return false;
+  return value.starts_with("pissa_niter_") ||
+         std::ranges::find(kForeignInitialisations, value) != std::end(kForeignInitialisations);
 }
 
 }  // namespace lora

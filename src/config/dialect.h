@@ -18,7 +18,7 @@ std::string canonical_choice(const Field& field, const std::string& written);
 // Why `value` of `key` is refused in this version; "" = it works.
 std::string not_available(std::string_view key, std::string_view value);
 
-// True for an initialisation of PEFT that is not implemented here ("pissa", ...).
+// True for an initialisation of PEFT that is not implemented here ("pissa", "pissa_niter_4", ...).
 bool is_foreign_initialisation(std::string_view value);
 
 }  // namespace lora

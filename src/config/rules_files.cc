@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "config/dialect.h"
 #include "config/rules.h"
+#include "config/version_name.h"
 
 namespace lora {
 namespace {
@@ -135,6 +136,7 @@ void check_init(const RuleContext& context) {
   if (is_there(path)) return;
   const Path root = output_root(context.config);
   if (value.find('/') == std::string::npos && is_there(root / value)) return;
+  if (is_there(root / ".versions" / "refs" / value)) return;
   if (is_foreign_initialisation(word)) {
     return context.say("init_lora_weights",
                        fmt::format("this initialisation of PEFT is not supported (found '{}', "
@@ -160,16 +162,8 @@ void check_output(const RuleContext& context) {
   if (text.empty()) return;
   Path path = Path(text).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
-  const std::string name = path.filename().string();
-  constexpr std::string_view kAllowed =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+";
-  if (name.empty() || name.front() == '.' || name.front() == '-' ||
-      name.find_first_not_of(kAllowed) != std::string::npos) {
-    context.say("output_dir",
-                fmt::format("its last part is no name for a version (found '{}', expected "
-                            "letters, digits, '_', '-', '+' and '.'); e.g. ./output/my_v1",
-                            name));
-  }
+  const std::string problem = version_name_problem(path.filename().string());
+  if (!problem.empty()) context.say("output_dir", "its last part " + problem);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runs/publish.h"
 
-#include <unistd.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -11,15 +10,10 @@
 #include "base/log.h"
 #include "io/adapters/algebra.h"
 #include "runs/adapter_version.h"
+#include "versions/running.h"
 
 namespace lora {
 namespace {
-
-std::string host_name() {
-  char name[256] = "";
-  gethostname(name, sizeof name - 1);
-  return name;
-}
 
 AdapterFile finished_adapter(const RunPlan& plan) {
   const AdapterConfig& config = plan.config.adapter;
@@ -112,7 +106,7 @@ Version publish_run(const RunPlan& plan, const TrainResult& result) {
   write_file_atomic(folder / kStatsName, stats_json(task.data_stats()));
 
   Version version;
-  version.name = (folder / "").parent_path().filename().string();
+  version.name = name_of(folder);
   version.task_type = config.task_type;
   version.run = run_of(plan.machine, result);
   version.weights = weights_record(adapter);

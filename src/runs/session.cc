@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/reading.h"
 #include "runs/adapter_version.h"
 #include "train/adapter_parameters.h"
@@ -48,6 +49,10 @@ std::vector<NamedVersion> name_versions(const std::vector<std::string>& argument
   std::vector<NamedVersion> versions;
   for (const std::string& argument : arguments) {
     if (argument == "base") {
+      if (is_committed(root / argument)) {
+        warn("--version base: the base model without an adapter; write " +
+             (root / argument).string() + " for the version of this name");
+      }
       versions.push_back({"base", 0, std::nullopt});
       continue;
     }

@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "base/folders.h"
 #include "base/text.h"
+#include "config/version_name.h"
+#include "versions/refs.h"
 #include "versions/store.h"
 
 namespace lora {
@@ -17,11 +19,13 @@ namespace fs = std::filesystem;
 // A run of ours that was not committed, rather than a folder of another program.
 bool is_unfinished_run(const Path& folder) {
   return !is_committed(folder) &&
-         (fs::exists(folder / "config.resolved.yaml") || fs::exists(folder / "checkpoints"));
+         (fs::exists(folder / "config.resolved.yaml") || fs::exists(folder / "checkpoints") ||
+          fs::exists(folder / "logs" / "run.json"));
 }
 
 void refuse_unfinished(const Path& folder) {
   if (!is_unfinished_run(folder)) return;
+  refuse_running(folder);
   fail_usage(folder.string(), ": this run was not finished (no ", kManifestName,
              "); finish it with `lora train --resume`, or name another version");
 }
@@ -45,7 +49,7 @@ LocatedVersion located_folder(const Path& folder) {
   refuse_unfinished(folder);
   LocatedVersion located;
   located.folder = (folder / "").lexically_normal().parent_path();
-  located.name = fs::absolute(located.folder).lexically_normal().filename().string();
+  located.name = name_of(folder);
   if (is_committed(folder)) located.version = read_version(folder);
   located.weights = weights_in(folder);
   return located;
@@ -62,6 +66,27 @@ LocatedVersion located_file(const Path& file) {
   return located;
 }
 
+LocatedVersion located_ref(const std::string& ref, const std::string& version, const Path& root) {
+  if (spelling_problem(version).empty() && is_committed(root / version)) {
+    return located_folder(root / version);
+  }
+  fail_usage("version '", ref, "': the ref names '", version, "', which is no version in ",
+             root.string(), "; `lora log` lists them");
+}
+
+// A folder of an earlier release may be called like a ref or a reserved word.
+void require_one_meaning(const std::string& name, const std::string& target, const Path& root) {
+  const std::string folder = (root / name).string();
+  if (target == name) return;
+  if (!target.empty()) {
+    fail_usage("version '", name, "': has two meanings (found the folder ", folder,
+               " and the ref of ", target, "); write ", folder, " or ", target);
+  }
+  if (reserved_meaning(name).empty()) return;
+  fail_usage("version '", name, "': stands for ", reserved_meaning(name), "; write ", folder,
+             " for the version of this name");
+}
+
 }  // namespace
 
 LocatedVersion locate_version(const std::string& argument, const Path& root) {
@@ -69,10 +94,13 @@ LocatedVersion locate_version(const std::string& argument, const Path& root) {
   std::error_code ignored;
   if (fs::is_regular_file(path, ignored)) return located_file(path);
   const bool simple = !argument.empty() && argument.find('/') == std::string::npos;
-  if (simple && fs::is_directory(root / path, ignored)) return located_folder(root / path);
+  const std::string target = read_ref(root, argument);
+  if (simple && fs::is_directory(root / path, ignored)) {
+    require_one_meaning(argument, target, root);
+    return located_folder(root / path);
+  }
   if (fs::is_directory(path, ignored)) return located_folder(path);
-  const std::string target = simple ? read_ref(root, argument) : "";
-  if (!target.empty()) return located_folder(root / target);
+  if (!target.empty()) return located_ref(argument, target, root);
   const std::vector<std::string> names = folders_in(root);
   const std::string suggestion = did_you_mean(argument, names);
   fail_usage("version '", argument, "': not found (expected a file, a folder, or one of the ",
@@ -100,7 +128,7 @@ std::vector<ListedVersion> list_versions(const Path& root) {
   for (const std::string& name : folders_in(root)) {
     const Path folder = root / name;
     if (!is_committed(folder) && !is_unfinished_run(folder)) continue;
-    ListedVersion row{name, {}, ""};
+    ListedVersion row{.name = name, .run = look_at_run(folder)};
     try {
       if (is_committed(folder)) row.version = read_version(folder);
     } catch (const Error& error) {
@@ -112,19 +140,6 @@ std::vector<ListedVersion> list_versions(const Path& root) {
     return row.version ? row.version->run.created : std::string("~");
   });
   return list;
-}
-
-std::vector<Version> parent_chain(const Version& version, const Path& root) {
-  constexpr std::size_t kLongest = 10000;  // a guard against a loop made by hand
-  std::vector<Version> chain = {version};
-  while (!chain.back().parents.empty() && chain.size() < kLongest) {
-    const ParentLink& link = chain.back().parents.front();
-    if (link.id.empty() || !is_committed(root / link.name)) break;
-    Version parent = read_version(root / link.name);
-    if (parent.id != link.id) break;
-    chain.push_back(std::move(parent));
-  }
-  return chain;
 }
 
 }  // namespace lora

@@ -2,27 +2,21 @@
 #include "versions/store.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/log.h"
-#include "base/text.h"
 #include "io/safetensors.h"
+#include "versions/refs.h"
 #include "versions/verify.h"
 
 namespace lora {
 namespace {
 
 namespace fs = std::filesystem;
-
-Path store_folder(const Path& root) { return root / ".versions"; }
 
 [[noreturn]] void fail_errno(const Path& path, std::string_view what) {
   fail(path.string(), ": cannot be ", what, " (", std::strerror(errno),
@@ -44,26 +38,20 @@ void make_read_only(const Path& path) {
 
 }  // namespace
 
-StoreLock::StoreLock(const Path& root) {
-  fs::create_directories(store_folder(root));
-  const Path path = store_folder(root) / "lock";
-  file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (file_ < 0) fail_errno(path, "opened");
-  while (::flock(file_, LOCK_EX) != 0) {
-    if (errno != EINTR) fail_errno(path, "locked");
-  }
-}
-
-StoreLock::~StoreLock() { ::close(file_); }
-
 Path root_of(const Path& folder) {
   Path clean = folder.lexically_normal();
   if (!clean.has_filename()) clean = clean.parent_path();
   return clean.has_parent_path() ? clean.parent_path() : Path(".");
 }
 
+std::string name_of(const Path& folder) {
+  return (fs::absolute(folder) / "").lexically_normal().parent_path().filename().string();
+}
+
 void require_free(const Path& folder, bool resume) {
   const std::string where = folder.string();
+  if (!resume) check_version_name(folder);
+  refuse_running(folder);
   const bool there = fs::is_directory(folder);
   if (resume && !there) {
     fail_usage(where, ": no run to resume (no such folder); start it without --resume");
@@ -88,7 +76,7 @@ void reserve_folder(const Path& folder, bool resume) {
   if (resume) return;
   fs::create_directories(root_of(folder));
   std::error_code error;
-  const Path clean = root_of(folder) / (folder / "").parent_path().filename();
+  const Path clean = root_of(folder) / name_of(folder);
   if (fs::create_directory(clean, error)) return sync_folder(root_of(folder));
   require_free(folder, false);  // another run was faster
   fail(folder.string(), ": cannot be created (", error.message(),
@@ -112,45 +100,11 @@ Version publish(const Path& folder, Version version) {
   const std::string manifest = version_json(version);
   write_file_atomic(folder / kManifestName, manifest);
   sync_folder(folder);
-  append_journal(root, "commit", "latest", read_ref(root, "latest"), version.name, "");
-  write_ref(root, "latest", version.name);
+  move_ref(lock, {.event = "commit", .ref = "latest", .to = version.name});
   for (const std::string& name : files) make_read_only(folder / name);
   make_read_only(folder / kSumsName);
   make_read_only(folder / kManifestName);
   return parse_version(manifest, (folder / kManifestName).string());
-}
-
-void append_journal(const Path& root, const std::string& event, const std::string& ref,
-                    const std::string& from, const std::string& to, const std::string& reason) {
-  fs::create_directories(store_folder(root));
-  const Path path = store_folder(root) / "journal.jsonl";
-  const char* user = std::getenv("USER");
-  const nlohmann::json line = {{"time", utc_now()},
-                               {"event", event},
-                               {"ref", ref},
-                               {"from", from},
-                               {"to", to},
-                               {"reason", reason},
-                               {"actor", user == nullptr ? "" : user}};
-  const std::string text = line.dump() + "\n";
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (file < 0) fail_errno(path, "opened");
-  const bool good = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                    ::fsync(file) == 0;
-  const int error = errno;
-  ::close(file);
-  errno = error;
-  if (!good) fail_errno(path, "written");
-}
-
-std::string read_ref(const Path& root, const std::string& ref) {
-  const Path path = store_folder(root) / "refs" / ref;
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored) ? trim(read_file(path)) : "";
-}
-
-void write_ref(const Path& root, const std::string& ref, const std::string& version) {
-  write_file_atomic(store_folder(root) / "refs" / ref, version + "\n");
 }
 
 }  // namespace lora

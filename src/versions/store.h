@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The folders of versions below one output root:
 //   output/starli_v1/...                  a version, see version.h
-//   output/.versions/{journal.jsonl, refs/, lock, hashcache.json}
+//   output/.versions/{journal.jsonl, refs/, lock}, see refs.h, and hashcache.json
 // Crash safety: a folder is reserved by mkdir; its files are synced before SHA256SUMS, and
 // SHA256SUMS before version.json, which is renamed into place last.
 #pragma once
@@ -11,27 +11,18 @@
 #include <vector>
 
 #include "base/files.h"
+#include "versions/running.h"
 #include "versions/version.h"
 
 namespace lora {
 
-// Holds output/.versions/lock for as long as it lives; waits for other processes.
-class StoreLock {
- public:
-  explicit StoreLock(const Path& root);
-  ~StoreLock();
-  StoreLock(const StoreLock&) = delete;
-  StoreLock& operator=(const StoreLock&) = delete;
-
- private:
-  int file_ = -1;
-};
-
 // The output root of a version's folder: its parent folder, "." for a bare name.
 Path root_of(const Path& folder);
+// Its name: the last part.
+std::string name_of(const Path& folder);
 
-// Throws Error (usage) where a run cannot have this folder: it exists, or, with `resume`, it does
-// not or is committed.
+// Throws Error (usage) where a run cannot have this folder: it exists, or its name is not free, or,
+// with `resume`, it does not exist or is committed; where another process runs in it.
 void require_free(const Path& folder, bool resume);
 // The same, and creates the folder of a new version.
 void reserve_folder(const Path& folder, bool resume);
@@ -42,14 +33,6 @@ void reserve_folder(const Path& folder, bool resume);
 // folder; its hashes, files_sha256 and the id are filled here. Returns the manifest as written.
 Version publish(const Path& folder, Version version);
 
-// Adds a line to output/.versions/journal.jsonl, durable on return.
-void append_journal(const Path& root, const std::string& event, const std::string& ref,
-                    const std::string& from, const std::string& to, const std::string& reason);
-
-// A ref names a version: output/.versions/refs/NAME. "" where there is none.
-std::string read_ref(const Path& root, const std::string& ref);
-void write_ref(const Path& root, const std::string& ref, const std::string& version);
-
 // Where an adapter lies.
 struct LocatedVersion {
   std::string name;                // the folder's name, or the file's without ending
@@ -59,7 +42,8 @@ struct LocatedVersion {
 };
 
 // Finds V: a version folder, a name or ref below `root`, a PEFT folder, or an adapter file. Throws
-// Error (usage) naming what was looked for; an uncommitted run is refused.
+// Error (usage) naming what was looked for; an uncommitted run is refused. A folder below `root`
+// that is called like a ref or a reserved word (earlier releases allowed it) is found by its path.
 LocatedVersion locate_version(const std::string& argument, const Path& root);
 
 // "starli_v1:0.8" -> {"starli_v1", 0.8}; without a weight 1. Throws Error (usage).
@@ -73,12 +57,10 @@ struct ListedVersion {
   std::string name;
   std::optional<Version> version;  // absent: uncommitted, or `problem`
   std::string problem;             // why the manifest cannot be read, "" = it can
+  RunFacts run;
 };
 
 // Committed and uncommitted versions below `root`, oldest first, uncommitted ones last.
 std::vector<ListedVersion> list_versions(const Path& root);
-
-// The version and its ancestors, newest first; ends where an ancestor's folder is not below `root`.
-std::vector<Version> parent_chain(const Version& version, const Path& root);
 
 }  // namespace lora

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "io/safetensors.h"
+#include "versions/lineage.h"
 #include "versions/store.h"
 
 namespace lora {
@@ -88,23 +89,10 @@ void check_weights(const Path& folder, const Version& version, VerifyReport& rep
 }
 
 void check_parent(const Path& root, const ParentLink& link, VerifyReport& report) {
-  if (link.id.empty()) {
-    report.notes.push_back(fmt::format("parent {}: a file, not a version", link.name));
-    return;
-  }
-  if (!is_committed(root / link.name)) {
-    report.notes.push_back(fmt::format("parent {}: its folder is not here", link.name));
-    return;
-  }
-  try {
-    const Version found = read_version(root / link.name);
-    if (found.id == link.id) return;
-    report.problems.push_back(
-        fmt::format("parent {}: another version has this name (found id {}, expected {})",
-                    link.name, brief(found.id), brief(link.id)));
-  } catch (const Error& error) {
-    report.problems.push_back(fmt::format("parent {}", error.what()));
-  }
+  const FoundParent found = follow_link(link, root);
+  const std::string where = "parent " + link.name + ": ";
+  if (!found.absent.empty()) report.notes.push_back(where + found.absent);
+  if (!found.problem.empty()) report.problems.push_back(where + found.problem);
 }
 
 }  // namespace
@@ -130,7 +118,7 @@ std::string sums_text(const Path& folder) {
 
 VerifyReport verify_version(const Path& folder) {
   VerifyReport report;
-  report.name = fs::absolute(folder / "").lexically_normal().parent_path().filename().string();
+  report.name = name_of(folder);
   report.committed = is_committed(folder);
   if (!report.committed) {
     report.problems.push_back("not committed: no " + std::string(kManifestName));

@@ -43,7 +43,7 @@ void visit(DataRecord& x, Visit v) {
 template <typename Visit>
 void visit(TemplateRecord& x, Visit v) {
   v("name", x.name), v("string_sha256", x.string_sha256), v("probe_sha256", x.probe_sha256);
-  v("bos_policy", x.bos_policy), v("eos_policy", x.eos_policy), v("special_ids", x.special_ids);
+  v("special_ids", x.special_ids);
 }
 
 template <typename Visit>
@@ -75,7 +75,6 @@ void visit(Version& x, Visit v) {
   v("lineage", x.lineage), v("parents", x.parents), v("run", x.run), v("weights", x.weights);
   v("base", x.base), v("data", x.data), v("template", x.prompt_template), v("recipe", x.recipe);
   v("preflight", x.preflight), v("metrics", x.metrics), v("files_sha256", x.files_sha256);
-  v("status", x.status);
 }
 
 struct Nothing {
@@ -122,7 +121,47 @@ std::string id_of(json manifest) {
   return sha256(manifest.dump());
 }
 
+// Before the id is looked at: another schema may compute it in another way.
+void check_schema(const json& manifest, const std::string& where) {
+  const auto found = manifest.find("schema");
+  if (found == manifest.end()) return;  // the default
+  if (found->is_number_integer() && *found >= 1 && *found <= kSchema) return;
+  const std::string tool = manifest.value("/run/tool_version"_json_pointer, std::string("?"));
+  fail_integrity(where, ": a manifest that this release does not know (found schema ",
+                 found->dump(), ", written by lora ", tool, ", expected schema ", kSchema,
+                 "); use the release that wrote it, or a newer one");
+}
+
+void visit_values(const std::string& path, const json& value, const FieldVisitor& visit) {
+  const bool records = value.is_array() && !value.empty() && value[0].is_structured();
+  if (!records && (!value.is_object() || value.empty())) return visit(path, value);
+  for (const auto& [key, member] : value.items()) {
+    visit_values(path.empty() ? key : path + "." + key, member, visit);
+  }
+}
+
 }  // namespace
+
+void for_each_field(const Version& version, const FieldVisitor& visit) {
+  Version copy = version;
+  visit_values("", to_value(copy), visit);
+}
+
+std::vector<FieldChange> diff_versions(const Version& before, const Version& after) {
+  std::map<std::string, FieldChange> changes;
+  for_each_field(before, [&](const std::string& path, const json& value) {
+    changes[path] = {path, value.dump(), ""};
+  });
+  for_each_field(after, [&](const std::string& path, const json& value) {
+    FieldChange& change = changes[path];
+    change = {path, change.before, value.dump()};
+  });
+  std::vector<FieldChange> changed;
+  for (auto& [path, change] : changes) {
+    if (change.before != change.after) changed.push_back(std::move(change));
+  }
+  return changed;
+}
 
 std::string version_json(const Version& version) {
   Version copy = version;
@@ -137,6 +176,7 @@ Version parse_version(const std::string& text, const std::string& where) {
     fail_integrity(where, ": not a manifest of a version (found ", text.size(),
                    " bytes, expected JSON with an id); restore the folder from a copy");
   }
+  check_schema(manifest, where);
   const std::string recorded = manifest["id"];
   const std::string computed = id_of(manifest);
   if (recorded != computed) {

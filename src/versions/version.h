@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,7 +66,6 @@ struct TemplateRecord {
   std::string name;           // "auto", "llama2", ...
   std::string string_sha256;  // of the template's text
   std::string probe_sha256;   // of the token ids of a fixed rendered conversation
-  std::string bos_policy, eos_policy;
   std::map<std::string, std::int64_t> special_ids;
 };
 
@@ -92,8 +93,10 @@ struct CheckRecord {
   std::string message;
 };
 
+inline constexpr std::int64_t kSchema = 1;
+
 struct Version {
-  std::int64_t schema = 1;
+  std::int64_t schema = kSchema;
   std::string name;
   std::int64_t number = 1;  // length of the chain of parents
   std::string id;
@@ -109,15 +112,29 @@ struct Version {
   std::vector<CheckRecord> preflight;
   std::map<std::string, double> metrics;  // "loss", "validation_loss", "probe_loss", ...
   std::string files_sha256;               // of SHA256SUMS
-  std::string status = "committed";
 };
 
 // The manifest as text; computes and writes the id anew.
 std::string version_json(const Version& version);
 
-// Reads a manifest and checks its id. `where` stands for the file in messages. Throws Error
-// (integrity) where it was edited or is no manifest.
+// Reads a manifest and checks schema and id. The id is that of the text as it stands: fields that
+// this release does not know stay covered. `where` stands for the file in messages. Throws Error
+// (integrity) where it was edited, is of a newer release, or is no manifest.
 Version parse_version(const std::string& text, const std::string& where);
+
+// Calls `visit` with every value of the manifest and its path: "recipe.epochs", "parents.0.name",
+// "weights.ranks.layers.0.q_proj". Lists of plain values and empty ones are one value. The id is
+// left out: it follows from the others.
+using FieldVisitor = std::function<void(const std::string& path, const nlohmann::json& value)>;
+void for_each_field(const Version& version, const FieldVisitor& visit);
+
+// A field that differs, as JSON text; "" where one of the two has no such field.
+struct FieldChange {
+  std::string field, before, after;
+};
+
+// What changed from one manifest to another, by path.
+std::vector<FieldChange> diff_versions(const Version& before, const Version& after);
 
 // The manifest of a folder. Throws Error as parse_version, and where there is none.
 Version read_version(const Path& folder);

@@ -95,7 +95,7 @@ TEST(CliResume, AKilledRunGoesOnFromItsLastCheckpoint) {
   EXPECT_EQ(one.code, 1);
   EXPECT_THAT(one.out, HasSubstr("killed: not finished: "));
   EXPECT_THAT(workplace().lora({"log"}).out,
-              HasSubstr("killed  not finished: continue it with --resume\n"));
+              HasSubstr("killed  dead: last heard of at step "));
 
   const Ran resumed = resume("killed");
   ASSERT_EQ(resumed.code, 0) << resumed.err;
