@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runs/publish.h"
 
-
 #include <cmath>
 #include <nlohmann/json.hpp>
 

@@ -70,6 +70,12 @@ class Program {
     return false;
   }
   void send(int signal) { kill(pid_, signal); }
+  // Stops it where it is; returns when it stands still. SIGCONT lets it go on.
+  void hold() {
+    send(SIGSTOP);
+    waitpid(pid_, &status_, WUNTRACED);
+  }
+  pid_t pid() const { return pid_; }
   Ran wait() {
     if (!ended_) waitpid(pid_, &status_, 0);
     ended_ = true;
