@@ -107,7 +107,7 @@ std::vector<Parameter> bench_adapters(Network& model, const std::string& targets
 BenchRun timed_steps(ParameterPool& pool, const BenchOptions& options,
                      const std::function<at::Tensor()>& loss) {
   constexpr double kRate = 2e-4;
-  const auto optimizer = make_optimizer("adamw");
+  const auto optimizer = make_optimizer({.optimizer = "adamw"});
   const TrainingMode training(true);
   BenchRun run;
   for (std::int64_t step = 0; step < options.steps; ++step) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "runs/plan.h"
-#include "train/trainer.h"
+#include "train/train_result.h"
 
 namespace lora {
 

@@ -81,8 +81,8 @@ class Adafactor : public Optimizer {
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_adafactor(const OptimizerSettings& settings);
-std::unique_ptr<Optimizer> make_adafactor(const OptimizerSettings&) {
+std::unique_ptr<Optimizer> make_adafactor(const OptimisationConfig& settings);
+std::unique_ptr<Optimizer> make_adafactor(const OptimisationConfig&) {
   return std::make_unique<Adafactor>();
 }
 

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "data/shuffle.h"
 #include "io/aten.h"
+#include "train/watch.h"
 
 namespace lora {
 namespace {
@@ -174,10 +175,11 @@ Loss fixed_noise_loss(const StableDiffusion& sd, const NoiseSchedule& schedule,
   return total;
 }
 
-Loss ImageObjective::validate() {
-  if (task_.validation.records.empty()) return {at::zeros({}, at::kFloat), 0};
-  return fixed_noise_loss(task_.sd, schedule_, task_.validation.records, *task_.validation.cache,
-                          [&](const std::string& caption) { return text_of({caption}); });
+std::vector<Validation> ImageObjective::validate() {
+  if (task_.validation.records.empty()) return {};
+  return {{std::string(kWatched),
+           fixed_noise_loss(task_.sd, schedule_, task_.validation.records, *task_.validation.cache,
+                            [&](const std::string& caption) { return text_of({caption}); })}};
 }
 
 std::vector<std::string> ImageObjective::sample(const Path& folder, std::int64_t step) {

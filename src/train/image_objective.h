@@ -54,7 +54,7 @@ class ImageObjective final : public Objective {
   void restore(const nlohmann::json& state) override;
   // Fixed noise at four timesteps of every picture (an eighth, three, five and seven eighths of the
   // schedule): curves of versions can be compared. The noise depends on the picture alone.
-  Loss validate() override;
+  std::vector<Validation> validate() override;
   std::vector<std::string> sample(const Path& folder, std::int64_t step) override;
 
  private:

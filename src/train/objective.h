@@ -11,6 +11,12 @@
 
 namespace lora {
 
+// The loss on one fixed set of samples.
+struct Validation {
+  std::string name;  // that of the new data is kWatched (watch.h)
+  Loss loss;         // count 0: no samples
+};
+
 class Objective {
  public:
   virtual ~Objective() = default;
@@ -28,8 +34,8 @@ class Objective {
   virtual nlohmann::json state() const = 0;  // position and random generators
   virtual void restore(const nlohmann::json& state) = 0;
 
-  // Mean loss on the fixed validation set; count 0 where there is none. No graph.
-  virtual Loss validate() = 0;
+  // The losses on the validation sets, under the same names every time. No graph.
+  virtual std::vector<Validation> validate() = 0;
   // Makes samples (texts or pictures) into `folder`; returns lines for TensorBoard's text panel.
   // A line that is the path of a PNG file is shown as a picture.
   virtual std::vector<std::string> sample(const Path& folder, std::int64_t step) = 0;

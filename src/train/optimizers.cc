@@ -126,11 +126,11 @@ class FlatOptimizer : public Optimizer {
 
 class AdamW : public FlatOptimizer {
  public:
-  explicit AdamW(const OptimizerSettings& settings)
+  explicit AdamW(const OptimisationConfig& settings)
       : FlatOptimizer({FlatState("exp_avg"), FlatState("exp_avg_sq")}),
-        beta1_(settings.beta1.value_or(0.9)),
-        beta2_(settings.beta2.value_or(0.999)),
-        epsilon_(settings.epsilon) {}
+        beta1_(settings.adam_beta1.value_or(0.9)),
+        beta2_(settings.adam_beta2.value_or(0.999)),
+        epsilon_(settings.adam_epsilon) {}
 
  private:
   double correction1() const { return 1 - std::pow(beta1_, static_cast<double>(steps_)); }
@@ -170,10 +170,10 @@ class AdamW : public FlatOptimizer {
 
 class Lion : public FlatOptimizer {
  public:
-  explicit Lion(const OptimizerSettings& settings)
+  explicit Lion(const OptimisationConfig& settings)
       : FlatOptimizer({FlatState("exp_avg")}),
-        beta1_(settings.beta1.value_or(0.9)),
-        beta2_(settings.beta2.value_or(0.99)) {}
+        beta1_(settings.adam_beta1.value_or(0.9)),
+        beta2_(settings.adam_beta2.value_or(0.99)) {}
 
  private:
   void update_cpu(ParameterPool& pool, std::int64_t begin, std::int64_t end, double lr,
@@ -206,7 +206,7 @@ class Lion : public FlatOptimizer {
 // Weight decay is added to the gradient, as torch.optim.SGD does.
 class Sgd : public FlatOptimizer {
  public:
-  explicit Sgd(const OptimizerSettings& settings)
+  explicit Sgd(const OptimisationConfig& settings)
       : FlatOptimizer({FlatState("momentum")}), momentum_(settings.momentum) {}
 
  private:
@@ -234,13 +234,13 @@ class Sgd : public FlatOptimizer {
 };
 
 template <typename T>
-std::unique_ptr<Optimizer> make(const OptimizerSettings& settings) {
+std::unique_ptr<Optimizer> make(const OptimisationConfig& settings) {
   return std::make_unique<T>(settings);
 }
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_adafactor(const OptimizerSettings& settings);  // adafactor.cc
+std::unique_ptr<Optimizer> make_adafactor(const OptimisationConfig& settings);  // adafactor.cc
 
 namespace {
 
@@ -256,9 +256,8 @@ constexpr OptimizerRow kOptimizers[] = {
 
 std::span<const OptimizerRow> optimizer_rows() { return kOptimizers; }
 
-std::unique_ptr<Optimizer> make_optimizer(std::string_view name,
-                                          const OptimizerSettings& settings) {
-  return row_of(optimizer_rows(), "optimizer", name).make(settings);
+std::unique_ptr<Optimizer> make_optimizer(const OptimisationConfig& settings) {
+  return row_of(optimizer_rows(), "optimizer", settings.optimizer).make(settings);
 }
 
 }  // namespace lora

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/groups.h"
 #include "io/tensors.h"
 
 namespace lora {
@@ -89,22 +90,15 @@ class Optimizer {
                        const std::string& where) = 0;
 };
 
-// Absent: the optimizer's own default.
-struct OptimizerSettings {
-  std::optional<double> beta1, beta2;  // AdamW 0.9, 0.999; Lion 0.9, 0.99
-  double epsilon = 1e-8;               // AdamW
-  double momentum = 0;                 // SGD
-};
-
 struct OptimizerRow {
   std::string_view name;
   std::string_view help;
-  std::unique_ptr<Optimizer> (*make)(const OptimizerSettings& settings);
+  std::unique_ptr<Optimizer> (*make)(const OptimisationConfig& settings);
 };
 
 std::span<const OptimizerRow> optimizer_rows();
-// Throws Error (usage) for an unknown name.
-std::unique_ptr<Optimizer> make_optimizer(std::string_view name,
-                                          const OptimizerSettings& settings = {});
+// The one called settings.optimizer; absent betas are its own defaults (AdamW 0.9, 0.999; Lion 0.9,
+// 0.99). Throws Error (usage) for an unknown name.
+std::unique_ptr<Optimizer> make_optimizer(const OptimisationConfig& settings);
 
 }  // namespace lora

@@ -48,7 +48,7 @@ std::vector<float> values(const ParameterPool& pool) {
 
 std::vector<float> run(const std::string& name, int steps) {
   ParameterPool pool(small_parameters());
-  const auto optimizer = make_optimizer(name, {.momentum = 0.9});
+  const auto optimizer = make_optimizer({.optimizer = name, .momentum = 0.9});
   for (int t = 0; t < steps; ++t) {
     set_gradients(pool, t);
     optimizer->step(pool, 0.05);
@@ -116,7 +116,7 @@ TEST(Optimizers, LoraPlusScalesTheRateOfBAndOfVectors) {
   EXPECT_EQ(pool.ranges().size(), 2U);
   EXPECT_EQ(pool.trainable(), 15);
   pool.gradients().fill_(1);
-  make_optimizer("sgd")->step(pool, 0.01);
+  make_optimizer({.optimizer = "sgd"})->step(pool, 0.01);
   EXPECT_FLOAT_EQ(pool.snapshot().at("x.lora_A.weight")[0][0].item<float>(), 0.99F);
   EXPECT_FLOAT_EQ(pool.snapshot().at("x.lora_B.weight")[0][0].item<float>(), 0.84F);
 }

@@ -54,11 +54,17 @@ void RunLog::step(std::int64_t step, const Reading& reading, double learning_rat
                                reading.units_per_second < 10 ? 2 : 0, unit_));
 }
 
-void RunLog::validation(std::int64_t step, double loss) {
-  events_.scalar("validation/loss", step, loss);
+void RunLog::validation(std::int64_t step, const std::vector<NamedLoss>& losses) {
+  nlohmann::json row = {{"step", step}};
+  std::string text;
+  for (const auto& [name, loss] : losses) {
+    events_.scalar(name + "/loss", step, loss);
+    row[name + "_loss"] = loss;
+    text += fmt::format("{}{} loss {:.4f}", text.empty() ? "" : ", ", name, loss);
+  }
   events_.flush();
-  metrics_.write({{"step", step}, {"validation_loss", loss}});
-  info(fmt::format("step {}: validation loss {:.4f}", step, loss));
+  metrics_.write(row);
+  info(fmt::format("step {}: {}", step, text));
 }
 
 void RunLog::text(const std::string& tag, std::int64_t step, const std::string& markdown) {

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "io/event_file.h"
 #include "io/metrics_file.h"
 #include "train/meter.h"
+#include "train/watch.h"
 
 namespace lora {
 
@@ -24,7 +24,8 @@ class RunLog {
 
   void step(std::int64_t step, const Reading& reading, double learning_rate, double gradient_norm,
             double epoch);
-  void validation(std::int64_t step, double loss);
+  // "NAME/loss" in TensorBoard, "NAME_loss" in one row of metrics.jsonl.
+  void validation(std::int64_t step, const std::vector<NamedLoss>& losses);
   void text(const std::string& tag, std::int64_t step, const std::string& markdown);
   // Lines from Objective::sample: the path of a PNG file is shown as a picture, the rest as text.
   void samples(std::int64_t step, const std::vector<std::string>& lines);

@@ -41,7 +41,6 @@ double polynomial(const ScheduleSpan& span, std::int64_t step) {
 
 constexpr ScheduleRow kSchedules[] = {
     {"constant", "the peak rate all the time (after warm-up)", constant},
-    {"constant_with_warmup", "another name of constant", constant},
     {"linear", "falls linearly to 0", linear},
     {"cosine", "falls along half a cosine to 0", cosine},
     {"cosine_with_restarts", "cosine that jumps back to the peak", cosine_with_restarts},

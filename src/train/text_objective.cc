@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "io/aten.h"
+#include "train/watch.h"
 
 namespace lora {
 
@@ -28,7 +29,9 @@ std::string TextObjective::describe_last() const {
 nlohmann::json TextObjective::state() const { return task_.source.order().state(); }
 void TextObjective::restore(const nlohmann::json& state) { task_.source.order().restore(state); }
 
-Loss TextObjective::validate() { return evaluate(task_.model, task_.validation, task_.device); }
+std::vector<Validation> TextObjective::validate() {
+  return {{std::string(kWatched), evaluate(task_.model, task_.validation, task_.device)}};
+}
 
 std::vector<std::string> TextObjective::sample(const Path& folder, std::int64_t step) {
   std::vector<std::string> lines;

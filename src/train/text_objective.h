@@ -37,7 +37,7 @@ class TextObjective final : public Objective {
   }
   nlohmann::json state() const override;
   void restore(const nlohmann::json& state) override;
-  Loss validate() override;
+  std::vector<Validation> validate() override;
   std::vector<std::string> sample(const Path& folder, std::int64_t step) override;
 
  private:

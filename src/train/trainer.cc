@@ -12,10 +12,16 @@
 
 namespace lora {
 
+struct Trainer::Window {
+  at::Tensor loss;              // sum, detached
+  double count = 0, units = 0;  // targets; tokens or images
+  std::vector<std::string> batches;
+};
+
 TrainResult Trainer::run(bool resume) {
   const InterruptScope interrupts;
   resume ? resume_from_newest() : begin();
-  while (step_ < total_ && !stop_) {
+  while (!watch_.over(step_)) {
     meter_.resume();
     const double rate = learning_rate();
     const Window window = accumulate();
@@ -23,14 +29,14 @@ TrainResult Trainer::run(bool resume) {
     if (!finite(window, norm)) continue;  // float16 only: a smaller loss scale, the same step again
     optimizer_->step(pool_, rate);
     ++step_;
-    meter_.add(window.loss, window.count, window.units);
-    if (every(config_.watch.logging_steps) || step_ == total_) log_step(rate, norm);
+    meter_.add(window.loss, window.count, static_cast<std::int64_t>(window.units));
+    if (every(config_.watch.logging_steps) || step_ == watch_.budget()) log_step(rate, norm);
     meter_.pause();
 
-    if (validation_due()) validate();
+    if (watch_.due(step_, epoch_ended_)) validate();
     if (every(config_.sampling.sample_every)) sample();
-    if (every(config_.watch.save_steps) && step_ < total_) save();
-    if (interrupt_requested() && step_ < total_ && !stop_) {
+    if (every(config_.watch.save_steps) && step_ < watch_.budget()) save();
+    if (world_.any(interrupt_requested()) && !watch_.over(step_)) {
       TrainResult stopped = result();
       stopped.interrupted = true;
       stopped.checkpoint = save();
@@ -40,7 +46,8 @@ TrainResult Trainer::run(bool resume) {
   return finish();
 }
 
-// Forward and backward of the micro-batches of one step; gradients are sums, not means.
+// Forward and backward of the micro-batches of one step; gradients are sums, not means, over all
+// processes.
 Trainer::Window Trainer::accumulate() {
   const TrainingMode training(true);
   Window window;
@@ -53,10 +60,11 @@ Trainer::Window Trainer::accumulate() {
     const at::Tensor sum = loss.sum.detach();
     window.loss = window.loss.defined() ? window.loss + sum : sum;
     window.count += loss.count;
-    window.units += objective_.last_units();
+    window.units += static_cast<double>(objective_.last_units());
     window.batches.push_back(objective_.describe_last());
     epoch_ended_ = std::floor(objective_.epoch()) > epoch;
   }
+  world_.sum({pool_.gradients(), window.loss}, {&window.count, &window.units});
   return window;
 }
 
@@ -75,9 +83,9 @@ at::Tensor Trainer::divide_and_clip(const Window& window) {
 
 // A device is asked only when a line is logged anyway, or before a checkpoint could be written.
 bool Trainer::finite(const Window& window, const at::Tensor& norm) {
-  const bool look = device_.is_cpu() || scaler_.enabled() ||
-                    (step_ + 1) % config_.watch.logging_steps == 0 || step_ + 1 == total_ ||
-                    interrupt_requested() ||
+  const bool look = pool_.values().is_cpu() || scaler_.enabled() ||
+                    (step_ + 1) % config_.watch.logging_steps == 0 ||
+                    step_ + 1 == watch_.budget() || interrupt_requested() ||
                     (config_.watch.save_steps > 0 && (step_ + 1) % config_.watch.save_steps == 0);
   if (!look) return true;
   const double loss = window.loss.item<double>();

@@ -7,35 +7,20 @@
 // with PEFT 0.20 (tests/llm/trajectory_test.cc).
 #pragma once
 
-#include <cstdint>
 #include <memory>
-#include <optional>
-#include <string>
-#include <vector>
 
-#include "base/files.h"
 #include "config/config.h"
 #include "train/meter.h"
 #include "train/objective.h"
 #include "train/optimizers.h"
 #include "train/precision.h"
 #include "train/run_log.h"
+#include "train/schedules.h"
+#include "train/train_result.h"
+#include "train/watch.h"
+#include "train/world.h"
 
 namespace lora {
-
-struct TrainResult {
-  std::int64_t steps = 0;
-  double epochs = 0;
-  double seconds = 0;  // training steps only, earlier parts of a resumed run included
-  std::int64_t units = 0;
-  std::string unit;                      // "tokens", "images"
-  double loss_first = 0, loss_last = 0;  // training loss: first log line, mean of the last ten
-  std::optional<double> validation_before, validation_after;  // after: of the adapter that is kept
-  std::optional<std::int64_t> best_step;                      // where the best adapter was kept
-  bool stopped_early = false;
-  bool interrupted = false;
-  Path checkpoint;  // of an interrupted run
-};
 
 // Optimizer steps of the run: max_steps, or the steps of `epochs`.
 std::int64_t total_steps(const Config& config, const Objective& objective);
@@ -49,6 +34,7 @@ struct TrainerSetup {
   Precision precision;
   Path folder;              // of the version: logs/, samples/ and checkpoints/ are made inside
   std::string fingerprint;  // of everything that must not change between start and resume
+  World world = {};
 };
 
 class Trainer {
@@ -63,15 +49,11 @@ class Trainer {
   TrainResult run(bool resume);
 
  private:
-  struct Window {     // what one optimizer step has seen
-    at::Tensor loss;  // sum, detached
-    double count = 0;
-    std::int64_t units = 0;
-    std::vector<std::string> batches;
-  };
+  struct Window;  // what one optimizer step has seen
 
   void begin();
   void resume_from_newest();
+  void open_log(std::int64_t last_step);
   double learning_rate() const;
   Window accumulate();
   at::Tensor divide_and_clip(const Window& window);
@@ -81,27 +63,25 @@ class Trainer {
   void sample();
   Path save();
   bool every(std::int64_t interval) const { return interval > 0 && step_ % interval == 0; }
-  bool validation_due() const;
-  void keep_if_best(double loss);
   TrainResult finish();
   TrainResult result() const;
 
   const Config& config_;
   Objective& objective_;
+  World world_;
   ParameterPool pool_;
   std::unique_ptr<Optimizer> optimizer_;
   LossScaler scaler_;
+  ScheduleSpan schedule_;
   Meter meter_;
-  std::unique_ptr<RunLog> log_;
+  Watch watch_;
+  std::unique_ptr<RunLog> log_;  // of the process that writes
   Path folder_;
   std::string fingerprint_;
-  at::Device device_;
 
-  std::int64_t step_ = 0, total_ = 0, warmup_ = 0;
-  bool epoch_ended_ = false, stop_ = false;
-  std::optional<double> validation_before_, validation_last_, best_loss_;
-  std::int64_t validated_at_ = -1, best_step_ = 0, bad_validations_ = 0;
-  TensorMap best_;
+  std::int64_t step_ = 0;
+  bool epoch_ended_ = false;
+  TensorMap best_;  // the adapter that the watch said to keep
 };
 
 }  // namespace lora

@@ -18,24 +18,34 @@ namespace lora {
 namespace {
 
 // The text encoders follow the same schedule at a peak of their own.
-void apply_text_encoder_rate(std::vector<Parameter>& parameters, const Config& config) {
-  const double peak = config.optimisation.learning_rate.value();
+void apply_text_encoder_rate(std::vector<Parameter>& parameters, double own, double peak) {
   if (peak <= 0) {
     fail_usage("text_encoder_lr: is a share of learning_rate (found ", peak,
                ", expected more than 0); choose a learning_rate such as 1e-7");
   }
   for (Parameter& parameter : parameters) {
-    if (!parameter.name.starts_with("text_encoder")) continue;
-    parameter.lr_multiplier *= *config.optimisation.text_encoder_lr / peak;
+    if (parameter.name.starts_with("text_encoder")) parameter.lr_multiplier *= own / peak;
   }
 }
 
-std::vector<Parameter> grouped(const Config& config, std::vector<Parameter> parameters) {
-  for (Parameter& parameter : parameters) parameter.weight_decay = config.optimisation.weight_decay;
-  if (config.optimisation.text_encoder_lr) apply_text_encoder_rate(parameters, config);
-  if (config.optimisation.loraplus_lr_ratio != 1)
-    apply_loraplus(parameters, config.optimisation.loraplus_lr_ratio);
+std::vector<Parameter> grouped(const OptimisationConfig& settings,
+                               std::vector<Parameter> parameters) {
+  for (Parameter& parameter : parameters) parameter.weight_decay = settings.weight_decay;
+  if (settings.text_encoder_lr) {
+    apply_text_encoder_rate(parameters, *settings.text_encoder_lr, settings.learning_rate.value());
+  }
+  if (settings.loraplus_lr_ratio != 1) apply_loraplus(parameters, settings.loraplus_lr_ratio);
   return parameters;
+}
+
+ScheduleSpan schedule_of(const Config& config, std::int64_t total) {
+  const OptimisationConfig& settings = config.optimisation;
+  return {.warmup = warmup_steps_of(config, total),
+          .total = total,
+          .cycles = static_cast<double>(settings.lr_scheduler_cycles),
+          .power = settings.lr_scheduler_power,
+          .minimum = settings.lr_min_ratio,
+          .peak = settings.learning_rate.value()};
 }
 
 // Markdown shows a block that is indented by four blanks as it stands.
@@ -45,13 +55,13 @@ std::string as_code(const std::string& text) {
   return code;
 }
 
-nlohmann::json optional_json(const std::optional<double>& value) {
-  return value ? nlohmann::json(*value) : nlohmann::json();
-}
-
-std::optional<double> optional_number(const nlohmann::json& value) {
-  if (value.is_null()) return {};
-  return value.get<double>();
+// The loss of `step` is checked after it was logged, so that the log shows it.
+void require_finite(std::int64_t step, const std::vector<NamedLoss>& losses) {
+  for (const NamedLoss& named : losses) {
+    if (std::isfinite(named.loss)) continue;
+    fail("step ", step, ": the ", named.name, " loss is not finite; no adapter was saved. Try a ",
+         "lower learning_rate or mixed_precision: no");
+  }
 }
 
 // Optimizer steps of one epoch; none goes on into the next.
@@ -89,110 +99,90 @@ double total_epochs(const Config& config, const Objective& objective) {
 Trainer::Trainer(TrainerSetup setup)
     : config_(setup.config),
       objective_(setup.objective),
-      pool_(grouped(setup.config, std::move(setup.parameters))),
-      optimizer_(make_optimizer(config_.optimisation.optimizer,
-                                {.beta1 = config_.optimisation.adam_beta1,
-                                 .beta2 = config_.optimisation.adam_beta2,
-                                 .epsilon = config_.optimisation.adam_epsilon,
-                                 .momentum = config_.optimisation.momentum})),
+      world_(setup.world),
+      pool_(grouped(config_.optimisation, std::move(setup.parameters))),
+      optimizer_(make_optimizer(config_.optimisation)),
       scaler_(setup.precision.scaled, config_.machine.loss_scale),
+      schedule_(schedule_of(config_, total_steps(config_, objective_))),
+      watch_(config_.watch, schedule_.total),
       folder_(std::move(setup.folder)),
-      fingerprint_(std::move(setup.fingerprint)),
-      device_(pool_.values().device()),
-      total_(total_steps(config_, objective_)),
-      warmup_(warmup_steps_of(config_, total_)) {}
+      fingerprint_(std::move(setup.fingerprint)) {}
 
 void Trainer::begin() {
   at::manual_seed(static_cast<std::uint64_t>(config_.seed));
-  log_ = std::make_unique<RunLog>(folder_ / "logs", total_, -1, objective_.unit());
-  log_->text("config", 0, as_code(resolved_yaml(config_)));
+  world_.broadcast(pool_.values());
+  open_log(-1);
+  if (log_) log_->text("config", 0, as_code(resolved_yaml(config_)));
   validate();
-  validation_before_ = validation_last_;
   sample();
 }
 
+void Trainer::open_log(std::int64_t last_step) {
+  if (!world_.writes()) return;
+  log_ = std::make_unique<RunLog>(folder_ / "logs", watch_.budget(), last_step, objective_.unit());
+}
+
 double Trainer::learning_rate() const {
-  const double peak = config_.optimisation.learning_rate.value();
-  const ScheduleSpan span{.warmup = warmup_,
-                          .total = total_,
-                          .cycles = static_cast<double>(config_.optimisation.lr_scheduler_cycles),
-                          .power = config_.optimisation.lr_scheduler_power,
-                          .minimum = config_.optimisation.lr_min_ratio,
-                          .peak = peak};
-  return peak * schedule_factor(config_.optimisation.lr_scheduler, span, step_);
+  return schedule_.peak * schedule_factor(config_.optimisation.lr_scheduler, schedule_, step_);
 }
 
 void Trainer::log_step(double rate, const at::Tensor& norm) {
+  if (!log_) return;
   log_->step(step_, meter_.read(), rate, norm.item<double>(), objective_.epoch());
 }
 
-bool Trainer::validation_due() const {
-  return config_.watch.eval_steps > 0 ? every(config_.watch.eval_steps) : epoch_ended_;
-}
-
 void Trainer::validate() {
-  const RandomScope random(device_);
+  const RandomScope random(pool_.values().device());
   const TrainingMode evaluating(false);
   const at::NoGradGuard no_grad;
-  const Loss loss = objective_.validate();
-  if (loss.count == 0) return;
-  validation_last_ = loss.sum.item<double>() / loss.count;
-  validated_at_ = step_;
-  log_->validation(step_, *validation_last_);
-  if (!std::isfinite(*validation_last_)) {
-    fail("step ", step_, ": the validation loss is not finite; no adapter was saved. Try a lower ",
-         "learning_rate or mixed_precision: no");
+  std::vector<NamedLoss> losses;
+  for (auto& [name, loss] : objective_.validate()) {
+    world_.sum({loss.sum}, {&loss.count});
+    if (loss.count > 0) losses.push_back({name, loss.sum.item<double>() / loss.count});
   }
-  if (step_ > 0) keep_if_best(*validation_last_);
-}
-
-void Trainer::keep_if_best(double loss) {
-  if (!best_loss_ || loss < *best_loss_ - config_.watch.early_stopping_threshold) {
-    best_loss_ = loss;
-    best_step_ = step_;
-    bad_validations_ = 0;
-    if (config_.watch.keep_best.value_or(config_.watch.early_stopping)) best_ = pool_.snapshot();
-    return;
+  if (losses.empty()) return;
+  if (log_) log_->validation(step_, losses);
+  require_finite(step_, losses);
+  const Advice advice = watch_.tell(step_, losses);
+  if (advice == Advice::keep) best_ = pool_.snapshot();
+  if (advice == Advice::stop) {
+    info(fmt::format("step {}: no better validation loss {} times; stopped early", step_,
+                     watch_.worse_in_a_row()));
   }
-  ++bad_validations_;
-  if (!config_.watch.early_stopping || bad_validations_ < config_.watch.early_stopping_patience)
-    return;
-  stop_ = true;
-  info(fmt::format("step {}: no better validation loss {} times; stopped early", step_,
-                   bad_validations_));
 }
 
 void Trainer::sample() {
   if (config_.sampling.sample_prompts.empty()) return;
-  const RandomScope random(device_);
-  const TrainingMode evaluating(false);
-  const at::NoGradGuard no_grad;
-  log_->samples(step_, objective_.sample(folder_ / "samples", step_));
+  if (log_) {
+    const RandomScope random(pool_.values().device());
+    const TrainingMode evaluating(false);
+    const at::NoGradGuard no_grad;
+    log_->samples(step_, objective_.sample(folder_ / "samples", step_));
+  }
+  world_.barrier();
 }
 
 Path Trainer::save() {
-  Checkpoint checkpoint{.step = step_,
-                        .weights = pool_.snapshot(),
-                        .optimizer = optimizer_->state(pool_),
-                        .best = best_};
-  save_random_state(checkpoint.optimizer, device_);
-  checkpoint.state = nlohmann::json({{"format", 1},
-                                     {"step", step_},
-                                     {"total_steps", total_},
-                                     {"fingerprint", fingerprint_},
-                                     {"objective", objective_.state()},
-                                     {"scaler", scaler_.state()},
-                                     {"meter", meter_.state()},
-                                     {"validation_before", optional_json(validation_before_)},
-                                     {"validation_last", optional_json(validation_last_)},
-                                     {"validated_at", validated_at_},
-                                     {"best_loss", optional_json(best_loss_)},
-                                     {"best_step", best_step_},
-                                     {"bad_validations", bad_validations_}})
-                         .dump(1);
-  const Path path =
-      save_checkpoint(folder_ / "checkpoints", checkpoint, config_.watch.keep_checkpoints);
-  info("step " + std::to_string(step_) + ": saved " + path.string());
+  Path path;
+  if (world_.writes()) {
+    Checkpoint checkpoint{.step = step_,
+                          .weights = pool_.snapshot(),
+                          .optimizer = optimizer_->state(pool_),
+                          .best = best_};
+    save_random_state(checkpoint.optimizer, pool_.values().device());
+    nlohmann::json state = watch_.state();
+    state.update({{"format", 1},
+                  {"step", step_},
+                  {"total_steps", watch_.budget()},
+                  {"fingerprint", fingerprint_},
+                  {"objective", objective_.state()},
+                  {"scaler", scaler_.state()},
+                  {"meter", meter_.state()}});
+    checkpoint.state = state.dump(1);
+    path = save_checkpoint(folder_ / "checkpoints", checkpoint, config_.watch.keep_checkpoints);
+    info("step " + std::to_string(step_) + ": saved " + path.string());
+  }
+  world_.barrier();
   return path;
 }
 
@@ -213,7 +203,7 @@ void Trainer::resume_from_newest() {
   }
   const std::string where = path->string();
   pool_.restore(checkpoint.weights, where);
-  restore_random_state(checkpoint.optimizer, device_, where);
+  restore_random_state(checkpoint.optimizer, pool_.values().device(), where);
   checkpoint.optimizer.erase("random.cpu");
   checkpoint.optimizer.erase("random.device");
   optimizer_->restore(pool_, checkpoint.optimizer, where);
@@ -222,23 +212,15 @@ void Trainer::resume_from_newest() {
   scaler_.restore(state.at("scaler"));
   meter_.restore(state.at("meter"));
   step_ = checkpoint.step;
-  validation_before_ = optional_number(state.at("validation_before"));
-  validation_last_ = optional_number(state.at("validation_last"));
-  validated_at_ = state.at("validated_at").get<std::int64_t>();
-  best_loss_ = optional_number(state.at("best_loss"));
-  best_step_ = state.at("best_step").get<std::int64_t>();
-  bad_validations_ = state.at("bad_validations").get<std::int64_t>();
-  log_ = std::make_unique<RunLog>(folder_ / "logs", total_, step_, objective_.unit());
-  info(fmt::format("resumed from {} at step {} of {}", where, step_, total_));
+  watch_.restore(state);
+  open_log(step_);
+  info(fmt::format("resumed from {} at step {} of {}", where, step_, watch_.budget()));
 }
 
 TrainResult Trainer::finish() {
-  if (validated_at_ != step_ && !stop_) validate();
-  if (!best_.empty()) {
-    pool_.restore(best_, "best adapter");
-    validation_last_ = best_loss_;
-  }
-  if (best_step_ != step_ || !every(config_.sampling.sample_every)) sample();
+  if (watch_.owes(step_)) validate();
+  if (!best_.empty()) pool_.restore(best_, "best adapter");
+  if (watch_.best_step() != step_ || !every(config_.sampling.sample_every)) sample();
   return result();
 }
 
@@ -250,10 +232,10 @@ TrainResult Trainer::result() const {
                      .unit = objective_.unit(),
                      .loss_first = meter_.first_loss(),
                      .loss_last = meter_.last_loss(),
-                     .validation_before = validation_before_,
-                     .validation_after = validation_last_,
-                     .stopped_early = stop_};
-  if (!best_.empty()) result.best_step = best_step_;
+                     .validation_before = watch_.first(),
+                     .validation_after = best_.empty() ? watch_.last() : watch_.best(),
+                     .stopped_early = watch_.stopped()};
+  if (!best_.empty()) result.best_step = watch_.best_step();
   return result;
 }
 

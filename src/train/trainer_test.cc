@@ -62,15 +62,17 @@ class LinearTask : public Objective {
   }
   nlohmann::json state() const override { return {{"position", position_}}; }
   void restore(const nlohmann::json& state) override { position_ = state.at("position"); }
-  Loss validate() override {
+  std::vector<Validation> validate() override {
     Loss total{at::zeros({}), 0};
     if (!fixed_validation.empty()) {
       const double loss = fixed_validation[std::min(validations++, fixed_validation.size() - 1)];
-      return {at::scalar_tensor(loss, at::kFloat), 1};
+      return {{"validation", {at::scalar_tensor(loss, at::kFloat), 1}},
+              {"parent", {at::scalar_tensor(2 * loss, at::kFloat), 4}},
+              {"empty", {at::zeros({}), 0}}};
     }
     at::rand({3});  // must not disturb the random numbers of training
     for (std::int64_t i = 0; i < kSamples; ++i) add(total, i, 0);
-    return total;
+    return {{"validation", total}};
   }
   std::vector<std::string> sample(const Path&, std::int64_t) override { return {"a text"}; }
 
@@ -267,6 +269,41 @@ TEST_F(Trainers, EarlyStoppingKeepsTheBest) {
   EXPECT_EQ(result.best_step, 4);
   EXPECT_EQ(*result.validation_after, 2);
   EXPECT_EQ(*result.validation_before, 5);
+}
+
+TEST_F(Trainers, ValidationsAreLoggedByName) {
+  config_.length.max_steps = 2;
+  config_.watch.eval_steps = 1;
+  LinearTask task(4, 0);
+  task.fixed_validation = {4, 3, 2};
+  run(task);
+  std::string validations;
+  for (const auto& row : read_metrics(folder_ / "logs" / "metrics.jsonl")) {
+    if (row.contains("validation_loss")) validations += row.dump() + "\n";
+  }
+  EXPECT_EQ(validations, R"({"parent_loss":2.0,"step":0,"validation_loss":4.0}
+{"parent_loss":1.5,"step":1,"validation_loss":3.0}
+{"parent_loss":1.0,"step":2,"validation_loss":2.0}
+)");
+}
+
+// A checkpoint of the very step at which the watch said stop: the run is over.
+TEST_F(Trainers, AStoppedRunStaysStoppedWhenItIsResumed) {
+  config_.watch.early_stopping = true;
+  config_.watch.early_stopping_patience = 1;
+  config_.watch.eval_steps = 2;
+  config_.watch.save_steps = 2;
+  LinearTask first(4, 0), second(4, 0);
+  first.fixed_validation = {5, 3, 4};
+  const TrainResult expected = run(first);
+  EXPECT_EQ(expected.steps, 4);
+  EXPECT_EQ(newest_checkpoint(folder_ / "checkpoints")->filename(), "step-000004");
+  const TrainResult found = run(second, true);
+  EXPECT_EQ(second.calls, 0);
+  EXPECT_EQ(found.steps, 4);
+  EXPECT_TRUE(found.stopped_early);
+  EXPECT_EQ(found.validation_after, 3);
+  EXPECT_EQ(weights(second), weights(first));
 }
 
 TEST_F(Trainers, OldCheckpointsAreRemoved) {

@@ -83,14 +83,15 @@ TEST_F(GoldenSdObjective, continues_where_it_stood) {
 
 TEST_F(GoldenSdObjective, validation_is_the_same_every_time) {
   const Pair pair = make({}, 1);
-  const Loss before = pair.objective->validate();
+  const Validation before = pair.objective->validate().at(0);
   {
     const at::NoGradGuard no_grad;
     pair.objective->next();
   }
-  const Loss after = pair.objective->validate();
-  EXPECT_TRUE(before.sum.equal(after.sum));
-  EXPECT_EQ(before.count, 4.0 * static_cast<double>(own_.size()));
+  const Validation after = pair.objective->validate().at(0);
+  EXPECT_EQ(before.name, "validation");
+  EXPECT_TRUE(before.loss.sum.equal(after.loss.sum));
+  EXPECT_EQ(before.loss.count, 4.0 * static_cast<double>(own_.size()));
 }
 
 }  // namespace
