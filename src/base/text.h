@@ -2,7 +2,6 @@
 // Small helpers for words and messages.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,8 +19,6 @@ std::string trim(std::string_view text);
 std::string lower_ascii(std::string_view text);
 // "a, b, c"
 std::string join_words(const std::vector<std::string>& words, std::string_view separator = ", ");
-// "1.5 GiB"
-std::string human_bytes(std::uint64_t bytes);
 // "1 h 02 min", "3 min 20 s", "4.2 s"
 std::string human_seconds(double seconds);
 

@@ -14,6 +14,22 @@ namespace {
 
 using nlohmann::ordered_json;
 
+Value from_json(const nlohmann::ordered_json& json) {
+  if (json.is_boolean()) return json.get<bool>();
+  if (json.is_number_integer()) return json.get<std::int64_t>();
+  if (json.is_number()) return json.get<double>();
+  if (json.is_string()) return json.get<std::string>();
+  if (json.is_array()) {
+    List items;
+    for (const auto& item : json) items.push_back(from_json(item));
+    return items;
+  }
+  if (!json.is_object()) return None{};
+  auto dict = std::make_shared<Dict>();
+  for (const auto& [key, value] : json.items()) dict->items.emplace_back(key, from_json(value));
+  return dict;
+}
+
 std::string rendered(const std::string& source, const std::string& variables = "{}") {
   return Template(source, "test").render(from_json(ordered_json::parse(variables))).text;
 }

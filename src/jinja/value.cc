@@ -281,22 +281,6 @@ Value make_dict(std::vector<std::pair<Value, Value>>&& items) {
   return dict;
 }
 
-Value from_json(const nlohmann::ordered_json& json) {
-  if (json.is_boolean()) return json.get<bool>();
-  if (json.is_number_integer()) return json.get<std::int64_t>();
-  if (json.is_number()) return json.get<double>();
-  if (json.is_string()) return json.get<std::string>();
-  if (json.is_array()) {
-    List items;
-    for (const auto& item : json) items.push_back(from_json(item));
-    return items;
-  }
-  if (!json.is_object()) return None{};
-  auto dict = std::make_shared<Dict>();
-  for (const auto& [key, value] : json.items()) dict->items.emplace_back(key, from_json(value));
-  return dict;
-}
-
 std::string to_json(const Value& value, int indent) {
   JsonWriter writer(indent);
   writer.write(value, 0);

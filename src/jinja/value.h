@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -108,7 +107,6 @@ std::int64_t length_of(const Value& value);
 List elements_of(const Value& value);
 
 Value make_dict(std::vector<std::pair<Value, Value>>&& items = {});
-Value from_json(const nlohmann::ordered_json& json);
 // json.dumps(ensure_ascii=False), as transformers gives to templates; indent < 0 = one line.
 std::string to_json(const Value& value, int indent = -1);
 

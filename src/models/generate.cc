@@ -111,7 +111,6 @@ std::vector<Ids> generate(CausalLM& model, const std::vector<Ids>& prompts,
       seen[row].push_back(token);
       answers[row].push_back(token);
       next.ids[at][0] = token;
-      if (options.on_token) options.on_token(row, token);
       done[row] = std::find(options.stop.begin(), options.stop.end(), token) != options.stop.end();
     }
     if (std::find(done.begin(), done.end(), false) == done.end()) break;

@@ -20,8 +20,6 @@ struct GenerateOptions {
   double repetition_penalty = 1;  // above 1: tokens already there become less likely
   std::uint64_t seed = 0;
   Ids stop;  // a row ends with the first of these, which is part of the output
-  // Called for every new token of an unfinished row, in order: to print while generating.
-  std::function<void(std::size_t row, std::int64_t token)> on_token;
   // Called with the logits [B, V] of every step, before penalty and temperature. For tests.
   std::function<void(const at::Tensor& logits)> on_logits;
 };

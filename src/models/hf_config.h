@@ -29,7 +29,6 @@ struct HfConfig {
   std::vector<double> attention_scales;             // per layer
   double attention_softcap = 0, final_softcap = 0;  // 0 = none
   double embedding_scale = 1;
-  std::string stored_dtype;            // "float32", "bfloat16", ...; "" where absent
   std::vector<std::int64_t> stop_ids;  // eos_token_id, a number or a list
 };
 

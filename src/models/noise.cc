@@ -86,18 +86,9 @@ at::Tensor NoiseSchedule::min_snr_weight(const at::Tensor& timesteps, double gam
   return config_.prediction == Prediction::v ? least / (snr + 1) : least / snr;
 }
 
-at::Tensor NoiseSchedule::debiased_weight(const at::Tensor& timesteps) const {
-  const at::Tensor snr = snr_.to(timesteps.device()).index({timesteps}).clamp_max(1000.0);
-  return config_.prediction == Prediction::v ? 1 / (snr + 1) : 1 / snr.sqrt();
-}
-
 at::Tensor offset_noise(const at::Tensor& noise, const at::Tensor& offset,
                         const at::Tensor& strength) {
   return noise + strength * offset;
-}
-
-at::Tensor adaptive_offset(const at::Tensor& latents, double strength, double scale) {
-  return (latents.mean({2, 3}, true).abs() * scale + strength).clamp_min(0.0);
 }
 
 at::Tensor per_sample_mse(const at::Tensor& prediction, const at::Tensor& target) {

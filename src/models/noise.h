@@ -34,20 +34,15 @@ class NoiseSchedule {
   // Weight of each sample's loss [B] float32: min(snr, gamma) / snr (epsilon) or
   // min(snr, gamma) / (snr + 1) (v).
   at::Tensor min_snr_weight(const at::Tensor& timesteps, double gamma) const;
-  // 1 / sqrt(s) (epsilon) or 1 / (s + 1) (v), s = min(snr, 1000).
-  at::Tensor debiased_weight(const at::Tensor& timesteps) const;
 
  private:
   ScheduleConfig config_;
   at::Tensor betas_, acp_, snr_;
 };
 
-// noise + strength * offset; offset [B, C, 1, 1] standard normal. `strength`: a scalar, or
-// adaptive_offset().
+// noise + strength * offset; offset [B, C, 1, 1] standard normal, strength a scalar.
 at::Tensor offset_noise(const at::Tensor& noise, const at::Tensor& offset,
                         const at::Tensor& strength);
-// strength + scale * |mean of the latents over H and W|, not below 0: [B, C, 1, 1].
-at::Tensor adaptive_offset(const at::Tensor& latents, double strength, double scale);
 
 // Mean squared error of each sample [B], float32.
 at::Tensor per_sample_mse(const at::Tensor& prediction, const at::Tensor& target);

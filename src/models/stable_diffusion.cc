@@ -240,9 +240,4 @@ void StableDiffusion::set_checkpointing(bool on) {
   if (text_2_) text_2_->set_checkpointing(on);
 }
 
-void StableDiffusion::drop_text() {
-  text_.reset();
-  text_2_.reset();
-}
-
 }  // namespace lora

@@ -107,9 +107,6 @@ class StableDiffusion : public Network {
   ClipText* text() { return text_.get(); }
   ClipText* text_2() { return text_2_.get(); }
   Vae* vae() { return vae_.get(); }
-  // Frees the VAE / the text encoders when everything is cached.
-  void drop_vae() { vae_.reset(); }
-  void drop_text();
 
  private:
   StableDiffusion() = default;

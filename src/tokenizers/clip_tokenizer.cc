@@ -2,7 +2,6 @@
 #include "tokenizers/clip_tokenizer.h"
 
 #include "base/error.h"
-#include "base/text.h"
 #include "tokenizers/pipeline.h"
 
 namespace lora {
@@ -36,10 +35,6 @@ std::vector<std::int64_t> ClipTokenizer::encode_padded(std::string_view text,
   }
   ids.resize(size, pad());
   return ids;
-}
-
-std::string ClipTokenizer::decode(std::span<const std::int64_t> ids) const {
-  return trim(tokenizer_->decode(ids, true));
 }
 
 }  // namespace lora

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,9 +26,6 @@ class ClipTokenizer {
   std::vector<std::int64_t> encode_plain(std::string_view text) const;
   // Exactly `length` ids: encode(), cut to length - 1 ids and EOS, or filled up with pad().
   std::vector<std::int64_t> encode_padded(std::string_view text, std::int64_t length = 77) const;
-
-  // Words of one space between them, special tokens left out.
-  std::string decode(std::span<const std::int64_t> ids) const;
 
   std::int64_t bos() const { return *tokenizer_->special().bos; }
   std::int64_t eos() const { return *tokenizer_->special().eos; }

@@ -52,8 +52,6 @@ float cross_entropy_row(Element element, std::size_t width, float* logits, std::
 float dot_row(Element element, std::size_t width, const void* a, const void* b);
 // to (element) = from (float32) * factor
 void narrow_range(Element element, std::size_t n, const float* from, float factor, void* to);
-// out = a + b
-void add_range(Element element, std::size_t n, const void* a, const void* b, void* out);
 
 // Rows of `channels` numbers (a picture in channels_last memory), each channel treated alike.
 struct ChannelRows {

@@ -93,12 +93,6 @@ void narrow(std::size_t n, const float* from, float factor, T* to) {
                   HWY_ATTR { store(d, hn::Mul(load(d, from + i), hn::Set(d, factor)), to + i); });
 }
 
-template <class T>
-void add(std::size_t n, const T* a, const T* b, T* out) {
-  for_each(n, [&](auto d, std::size_t i)
-                  HWY_ATTR { store(d, hn::Add(load(d, a + i), load(d, b + i)), out + i); });
-}
-
 NormStats norm_any(const NormRow& row, const void* x, const void* add, void* sum, void* y) {
   if (row.element == Element::f32) {
     return norm(row, static_cast<const float*>(x), static_cast<const float*>(add),
@@ -143,14 +137,6 @@ void narrow_any(Element element, std::size_t n, const float* from, float factor,
   }
 }
 
-void add_any(Element element, std::size_t n, const void* a, const void* b, void* out) {
-  if (element == Element::f32) {
-    add(n, static_cast<const float*>(a), static_cast<const float*>(b), static_cast<float*>(out));
-  } else {
-    add(n, static_cast<const Bf16*>(a), static_cast<const Bf16*>(b), static_cast<Bf16*>(out));
-  }
-}
-
 }  // namespace lora::simd::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -162,7 +148,6 @@ HWY_EXPORT(norm_grad_any);
 HWY_EXPORT(rotate_any);
 HWY_EXPORT(dot_any);
 HWY_EXPORT(narrow_any);
-HWY_EXPORT(add_any);
 
 NormStats norm_row(const NormRow& row, const void* x, const void* add, void* sum, void* y) {
   return HWY_DYNAMIC_DISPATCH(norm_any)(row, x, add, sum, y);
@@ -184,10 +169,6 @@ float dot_row(Element element, std::size_t width, const void* a, const void* b) 
 
 void narrow_range(Element element, std::size_t n, const float* from, float factor, void* to) {
   HWY_DYNAMIC_DISPATCH(narrow_any)(element, n, from, factor, to);
-}
-
-void add_range(Element element, std::size_t n, const void* a, const void* b, void* out) {
-  HWY_DYNAMIC_DISPATCH(add_any)(element, n, a, b, out);
 }
 
 }  // namespace lora::simd
