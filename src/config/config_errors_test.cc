@@ -387,15 +387,5 @@ TEST_P(BrokenConfig, Message) {
 INSTANTIATE_TEST_SUITE_P(Table, BrokenConfig, testing::ValuesIn(kBroken),
                          [](const auto& info) { return std::string(info.param.name); });
 
-TEST_F(ConfigTest, MissingFile) {
-  try {
-    load_config("configs/none.yaml");
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(),
-                 "configs/none.yaml: no such configuration file; give a YAML file, see configs/");
-  }
-}
-
 }  // namespace
 }  // namespace lora

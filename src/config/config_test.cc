@@ -201,5 +201,15 @@ TEST(ConfigHelp, OneKey) {
   }
 }
 
+TEST_F(ConfigTest, MissingFile) {
+  try {
+    load_config("configs/none.yaml");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "configs/none.yaml: no such configuration file; give a YAML file, see configs/");
+  }
+}
+
 }  // namespace
 }  // namespace lora

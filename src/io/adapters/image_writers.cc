@@ -9,6 +9,7 @@
 #include "io/adapters/algebra.h"
 #include "io/adapters/kohya_names.h"
 #include "io/aten.h"
+#include "io/tensors.h"
 
 namespace lora {
 namespace {

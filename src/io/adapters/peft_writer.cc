@@ -8,6 +8,7 @@
 #include "io/adapters/adapter_writer.h"
 #include "io/adapters/peft_config.h"
 #include "io/aten.h"
+#include "io/tensors.h"
 
 namespace lora {
 namespace {
