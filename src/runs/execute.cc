@@ -13,6 +13,7 @@
 #include "runs/publish.h"
 #include "runs/warm_start.h"
 #include "train/adapter_parameters.h"
+#include "versions/running.h"
 
 namespace lora {
 namespace {
@@ -39,28 +40,42 @@ std::string fingerprint(const RunPlan& plan) {
   return sha256(text);
 }
 
+// Makes the folder of a new run; that of an old one is there.
+Path reserved(const Path& folder, bool resume) {
+  reserve_folder(folder, resume);
+  std::filesystem::create_directories(folder / "logs");
+  return folder;
+}
+
 // The version's folder is this run's as long as this lives.
 class RunFolder {
  public:
-  RunFolder(const Path& folder, bool resume) {
-    reserve_folder(folder, resume);
-    std::filesystem::create_directories(folder / "logs");
-    log_to_file(folder / "logs" / "train.log");
+  RunFolder(const RunPlan& plan, bool resume)
+      : running_(reserved(plan.config.output_dir, resume), plan.steps) {
+    log_to_file(Path(plan.config.output_dir) / "logs" / "train.log");
   }
   ~RunFolder() { log_to_file({}); }
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
+
+  RunningRun& running() { return running_; }
+
+ private:
+  RunningRun running_;
 };
 
-TrainResult train(RunPlan& plan, bool resume) {
+TrainResult train(RunPlan& plan, bool resume, RunningRun& running) {
   Trainer trainer(
       {.config = plan.config,
        .objective = plan.task->objective(),
        .parameters = adapter_parameters(plan.task->learning(plan.targets), plan.task->name_head()),
        .precision = plan.machine.precision,
        .folder = plan.config.output_dir,
-       .fingerprint = fingerprint(plan)});
-  return trainer.run(resume);
+       .fingerprint = fingerprint(plan),
+       .running = &running});
+  TrainResult result = trainer.run(resume);
+  if (result.interrupted) running.interrupted(result.steps);
+  return result;
 }
 
 std::string loss_change(const TrainResult& result) {
@@ -95,8 +110,8 @@ RunOutcome execute(RunPlan& plan, bool resume) {
   require_ready(plan, resume);
   plan.task->start();
   reading([&] { start_adapter(plan); });
-  const RunFolder folder(plan.config.output_dir, resume);
-  RunOutcome outcome{.result = train(plan, resume)};
+  RunFolder folder(plan, resume);
+  RunOutcome outcome{.result = train(plan, resume, folder.running())};
   if (!outcome.result.interrupted) outcome.version = publish_run(plan, outcome.result);
   for (const std::string& line : outcome_lines(plan, outcome)) info(line);
   return outcome;

@@ -19,6 +19,7 @@
 #include "train/train_result.h"
 #include "train/watch.h"
 #include "train/world.h"
+#include "versions/running.h"
 
 namespace lora {
 
@@ -35,6 +36,7 @@ struct TrainerSetup {
   Path folder;              // of the version: logs/, samples/ and checkpoints/ are made inside
   std::string fingerprint;  // of everything that must not change between start and resume
   World world = {};
+  RunningRun* running = nullptr;  // told how far the run is; absent in benches and tests
 };
 
 class Trainer {
@@ -69,6 +71,7 @@ class Trainer {
   const Config& config_;
   Objective& objective_;
   World world_;
+  RunningRun* running_;
   ParameterPool pool_;
   std::unique_ptr<Optimizer> optimizer_;
   LossScaler scaler_;

@@ -100,6 +100,7 @@ Trainer::Trainer(TrainerSetup setup)
     : config_(setup.config),
       objective_(setup.objective),
       world_(setup.world),
+      running_(setup.running),
       pool_(grouped(config_.optimisation, std::move(setup.parameters))),
       optimizer_(make_optimizer(config_.optimisation)),
       scaler_(setup.precision.scaled, config_.machine.loss_scale),
@@ -127,6 +128,7 @@ double Trainer::learning_rate() const {
 }
 
 void Trainer::log_step(double rate, const at::Tensor& norm) {
+  if (running_ != nullptr) running_->progress(step_);
   if (!log_) return;
   log_->step(step_, meter_.read(), rate, norm.item<double>(), objective_.epoch());
 }
