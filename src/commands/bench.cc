@@ -20,6 +20,7 @@
 #include "nn/new_adapter.h"
 #include "train/adapter_parameters.h"
 #include "train/machine.h"
+#include "train/step.h"
 
 namespace lora {
 namespace {
@@ -105,24 +106,25 @@ std::vector<Parameter> bench_adapters(Network& model, const std::string& targets
 }
 
 BenchRun timed_steps(ParameterPool& pool, const BenchOptions& options,
-                     const std::function<at::Tensor()>& loss) {
-  constexpr double kRate = 2e-4;
-  const auto optimizer = make_optimizer({.optimizer = "adamw"});
+                     const std::function<Loss()>& next) {
+  const OptimisationConfig config{.learning_rate = 2e-4, .optimizer = "adamw"};
+  const auto optimizer = make_optimizer(config);
+  const LossScaler unscaled;
   const TrainingMode training(true);
   BenchRun run;
-  for (std::int64_t step = 0; step < options.steps; ++step) {
+  for (std::int64_t i = 0; i < options.steps; ++i) {
     const auto start = std::chrono::steady_clock::now();
     const double cpu_start = cpu_clock();
+    StepSum step;
     pool.zero_gradients();
-    const at::Tensor mean = loss();
-    mean.backward();
-    optimizer->step(pool, kRate);
+    add_micro_batch(step, next(), unscaled);
+    divide_and_clip(pool, step.count, unscaled, config.max_grad_norm);
+    optimizer->step(pool, *config.learning_rate);
+    run.loss = step.loss.item<double>() / std::max(step.count, 1.0);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    if (step > 0 || options.steps == 1) {
-      run.seconds.push_back(elapsed.count());
-      run.cpu_seconds.push_back(cpu_clock() - cpu_start);
-    }
-    run.loss = mean.item<double>();
+    if (i == 0 && options.steps > 1) continue;
+    run.seconds.push_back(elapsed.count());
+    run.cpu_seconds.push_back(cpu_clock() - cpu_start);
   }
   return run;
 }

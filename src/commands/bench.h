@@ -49,9 +49,9 @@ struct BenchRun {
   std::vector<double> seconds, cpu_seconds;
   double loss = 0;  // of the last step
 };
-// `loss`: forward pass of one step, a scalar.
+// Steps of training (step.h) with AdamW and clipping; `next`: the forward pass of a step.
 BenchRun timed_steps(ParameterPool& pool, const BenchOptions& options,
-                     const std::function<at::Tensor()>& loss);
+                     const std::function<Loss()>& next);
 
 // Times, machine, options, memory.
 nlohmann::json bench_report(const BenchOptions& options, const BenchRun& run,

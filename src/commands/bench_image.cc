@@ -98,7 +98,7 @@ int bench_image(const Arguments& arguments) {
     const at::Tensor noisy = schedule.add_noise(in.latents, in.noise, in.timesteps);
     const at::Tensor predicted = model->predict(noisy, in.timesteps, in.text, in.time_ids);
     const at::Tensor target = schedule.target(in.latents, in.noise, in.timesteps);
-    return per_sample_mse(predicted, target).mean();
+    return Loss{per_sample_mse(predicted, target).sum(), static_cast<double>(o.batch)};
   });
   const Json result = report(o, *model, run);
   print_report(o, result, fmt::format("batch {} at {} x {}", o.batch, o.resolution, o.resolution),

@@ -105,10 +105,7 @@ int bench_text(const Arguments& arguments) {
   const auto model = make_model(o);
   ParameterPool pool(bench_adapters(*model, o.targets, 2.0 * kBenchRank));
   const TextTensors batch = make_batch(o);
-  const BenchRun run = timed_steps(pool, o, [&] {
-    const Loss loss = model->loss(batch);
-    return loss.sum / loss.count;
-  });
+  const BenchRun run = timed_steps(pool, o, [&] { return model->loss(batch); });
   const Json result = report(o, *model, run);
   print_report(
       o, result,

@@ -2,19 +2,18 @@
 // The loop. What its steps need besides is in trainer_parts.cc.
 #include "train/trainer.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 #include "io/aten.h"
 #include "nn/layer.h"
 #include "train/interrupt.h"
+#include "train/step.h"
 
 namespace lora {
 
-struct Trainer::Window {
-  at::Tensor loss;              // sum, detached
-  double count = 0, units = 0;  // targets; tokens or images
+struct Trainer::Window : StepSum {
+  double units = 0;  // tokens or images
   std::vector<std::string> batches;
 };
 
@@ -25,7 +24,8 @@ TrainResult Trainer::run(bool resume) {
     meter_.resume();
     const double rate = learning_rate();
     const Window window = accumulate();
-    const at::Tensor norm = divide_and_clip(window);
+    const at::Tensor norm =
+        divide_and_clip(pool_, window.count, scaler_, config_.optimisation.max_grad_norm);
     if (!finite(window, norm)) continue;  // float16 only: a smaller loss scale, the same step again
     optimizer_->step(pool_, rate);
     ++step_;
@@ -55,30 +55,13 @@ Trainer::Window Trainer::accumulate() {
   epoch_ended_ = false;
   const double epoch = std::floor(objective_.epoch());
   for (std::int64_t i = 0; i < config_.length.gradient_accumulation_steps && !epoch_ended_; ++i) {
-    const Loss loss = objective_.next();
-    if (loss.count > 0) (scaler_.enabled() ? loss.sum * scaler_.scale() : loss.sum).backward();
-    const at::Tensor sum = loss.sum.detach();
-    window.loss = window.loss.defined() ? window.loss + sum : sum;
-    window.count += loss.count;
+    add_micro_batch(window, objective_.next(), scaler_);
     window.units += static_cast<double>(objective_.last_units());
     window.batches.push_back(objective_.describe_last());
     epoch_ended_ = std::floor(objective_.epoch()) > epoch;
   }
   world_.sum({pool_.gradients(), window.loss}, {&window.count, &window.units});
   return window;
-}
-
-// Gradients of the mean loss, clipped. Returns their norm before clipping.
-at::Tensor Trainer::divide_and_clip(const Window& window) {
-  const double divisor = std::max(window.count, 1.0) * scaler_.scale();
-  const at::Tensor norm = pool_.gradient_norm() / divisor;
-  if (config_.optimisation.max_grad_norm > 0) {
-    pool_.scale_gradients((config_.optimisation.max_grad_norm / (norm + 1e-6)).clamp_max(1.0) /
-                          divisor);
-  } else {
-    pool_.scale_gradients(1 / divisor);
-  }
-  return norm;
 }
 
 // A device is asked only when a line is logged anyway, or before a checkpoint could be written.

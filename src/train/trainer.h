@@ -58,7 +58,6 @@ class Trainer {
   void open_log(std::int64_t last_step);
   double learning_rate() const;
   Window accumulate();
-  at::Tensor divide_and_clip(const Window& window);
   bool finite(const Window& window, const at::Tensor& norm);
   void log_step(double rate, const at::Tensor& norm);
   void validate();
