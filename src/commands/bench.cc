@@ -17,6 +17,7 @@
 #include "base/table.h"
 #include "base/text.h"
 #include "commands/cli.h"
+#include "io/aten.h"
 #include "nn/new_adapter.h"
 #include "train/adapter_parameters.h"
 #include "train/machine.h"
