@@ -119,6 +119,7 @@ void Trainer::begin() {
 }
 
 void Trainer::open_log(std::int64_t last_step) {
+  if (running_ != nullptr) running_->progress(std::max<std::int64_t>(0, last_step));
   if (!world_.writes()) return;
   log_ = std::make_unique<RunLog>(folder_ / "logs", watch_.budget(), last_step, objective_.unit());
 }
