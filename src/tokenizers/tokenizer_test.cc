@@ -130,8 +130,6 @@ TEST(GoldenClipTokenizer, TinyVocabulary) {
   const Path sd = test::golden() / "sd";
   const auto tokenizer = ClipTokenizer::load(sd / "tiny-sd15/tokenizer");
   expect_clip(*tokenizer, read_json(sd / "clip_tokenizer/expected_ids_tiny_tokenizer.json"));
-  const Ids ids = tokenizer->encode("A photo,  of a DOG");
-  EXPECT_EQ(tokenizer->decode(ids), "a photo , of a dog");
   // The same folder through the general door.
   EXPECT_EQ(Tokenizer::load(sd / "tiny-sd15/tokenizer")->encode("a dog", {.add_special = true}),
             tokenizer->encode("a dog"));
