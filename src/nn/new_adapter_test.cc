@@ -78,6 +78,8 @@ TEST_F(NewAdapters, DependOnTheSeedAlone) {
   create_adapters(config_, 42, layers());
   const at::Tensor first = q_.adapters[0].a;
   at::rand({10});
+  q_.adapters.clear();
+  conv_.adapters.clear();
   create_adapters(config_, 42, layers());
   EXPECT_TRUE(at::equal(first, q_.adapters[0].a));
   q_.adapters.clear();

@@ -31,7 +31,7 @@ TEST(CliEarlierRelease, AVersionIsReadAndVerified) {
   EXPECT_EQ(manifest.at("run").at("tool_version"), "0.1.0");
   const Ran verified = workplace().lora({"verify", "--root", root});
   EXPECT_EQ(verified.code, 0);
-  EXPECT_EQ(verified.out, "support_v1: as recorded (9 files)\n");
+  EXPECT_EQ(verified.out, "support_v1: as recorded (8 files)\n");
   EXPECT_THAT(workplace().lora({"log", "--root", root}).out,
               HasSubstr("support_v1  7c798291f967  2026-11-28T07:03:44Z  from the base  24 new "
                         "samples  loss 7.703"));
