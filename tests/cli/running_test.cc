@@ -48,7 +48,8 @@ std::unique_ptr<Program> held_at(const std::string& name, int step) {
 json row_of(const std::string& name) {
   const Ran log = workplace().lora({"log", "--json"});
   EXPECT_EQ(log.code, 0) << log.err;
-  for (const json& row : json::parse(log.out).at("versions")) {
+  const json list = json::parse(log.out);
+  for (const json& row : list.at("versions")) {
     if (row.at("name") == name) return row;
   }
   return {};
