@@ -13,7 +13,7 @@ endfunction()
 lora_test_sources(plain_tests src/base src/config src/io src/jinja src/tokenizers
   src/data src/versions)
 set(torch_io_tests ${plain_tests})
-list(FILTER torch_io_tests INCLUDE REGEX "src/io/(tensors_test\\.cc|adapters/)")
+list(FILTER torch_io_tests INCLUDE REGEX "src/io/((tensors|weight_source)_test\\.cc|adapters/)")
 if(torch_io_tests)
   list(REMOVE_ITEM plain_tests ${torch_io_tests})
 endif()

@@ -9,6 +9,7 @@
 #include "commands/cli.h"
 #include "io/aten.h"
 #include "models/noise.h"
+#include "models/sd_kinds.h"
 #include "models/stable_diffusion.h"
 #include "nn/backends.h"
 

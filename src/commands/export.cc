@@ -12,6 +12,7 @@
 #include "commands/cli.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/adapters/gguf.h"
+#include "models/models.h"
 #include "runs/adapter_version.h"
 #include "versions/store.h"
 

@@ -7,8 +7,7 @@
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "io/aten.h"
-#include "io/tensors.h"
-#include "nn/layer.h"
+#include "models/modules.h"
 #include "tokenizers/word_pieces.h"
 
 namespace lora {
@@ -17,27 +16,6 @@ namespace {
 using Json = nlohmann::json;
 using Settings = JsonReader<Json>;
 constexpr const char* kRemedy = "is this the file of a BLIP model?";
-
-struct Norm {
-  at::Tensor weight, bias;
-  double eps = 1e-5;
-  at::Tensor operator()(const at::Tensor& x) const {
-    return at::layer_norm(x, {x.size(-1)}, weight, bias, eps);
-  }
-};
-
-// Reads layers of one model by their names.
-struct Reader {
-  Weights& weights;
-
-  at::Tensor tensor(const std::string& name) const { return weights.take(name).to(at::kFloat); }
-  Layer linear(const std::string& name) const {
-    return {.weight = tensor(name + ".weight"), .bias = tensor(name + ".bias")};
-  }
-  Norm norm(const std::string& name, double eps) const {
-    return {tensor(name + ".weight"), tensor(name + ".bias"), eps};
-  }
-};
 
 // q [B, T, D], k and v [B, S, D] -> [B, T, D]
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
@@ -79,10 +57,14 @@ struct TextLayer {
   Norm norm;
 };
 
-Attention read_attention(const Reader& in, const std::string& name, double eps) {
-  return {in.linear(name + ".self.query"), in.linear(name + ".self.key"),
-          in.linear(name + ".self.value"), in.linear(name + ".output.dense"),
-          in.norm(name + ".output.LayerNorm", eps)};
+// `context`: width of what is attended to.
+Attention read_attention(Modules& in, const std::string& name, std::int64_t width,
+                         std::int64_t context, double eps) {
+  return {in.linear(name + ".self.query", width, width),
+          in.linear(name + ".self.key", context, width),
+          in.linear(name + ".self.value", context, width),
+          in.linear(name + ".output.dense", width, width),
+          in.norm(name + ".output.LayerNorm", width, eps)};
 }
 
 class BlipModel : public Blip {
@@ -96,8 +78,8 @@ class BlipModel : public Blip {
   std::string caption(const Image& image) const override;
 
  private:
-  void read_vision(const Reader& in, const Settings& config);
-  void read_text(const Reader& in, const Settings& config);
+  void read_vision(Modules& in, const Settings& config);
+  void read_text(Modules& in, const Settings& config, std::int64_t vision_width);
   void read_preprocessor(const Path& path);
 
   std::int64_t vision_heads_ = 0, text_heads_ = 0, image_size_ = 0, bos_ = 0, end_ = 0;
@@ -113,54 +95,63 @@ class BlipModel : public Blip {
 
 BlipModel::BlipModel(const Path& folder, const Settings& config)
     : words_(WordPieces::load(folder)) {
-  Weights weights = Weights::open(folder);
-  const Reader in{weights};
+  WeightFiles weights(folder);
+  Modules in(weights, {.dtype = at::kFloat});
   read_vision(in, config.inside("vision_config"));
-  read_text(in, config.inside("text_config"));
+  read_text(in, config.inside("text_config"), class_embedding_.size(2));
   read_preprocessor(folder / "preprocessor_config.json");
 }
 
-void BlipModel::read_vision(const Reader& in, const Settings& config) {
+void BlipModel::read_vision(Modules& in, const Settings& config) {
   vision_heads_ = config.count("num_attention_heads", 12);
   image_size_ = config.count("image_size", 384);
   const double eps = config.positive("layer_norm_eps", 1e-5);
+  const std::int64_t width = config.count("hidden_size", 768);
+  const std::int64_t inner = config.count("intermediate_size", 3072);
+  const std::int64_t patch = config.count("patch_size", 16);
+  const std::int64_t positions = 1 + (image_size_ / patch) * (image_size_ / patch);
   const std::string name = "vision_model.";
-  class_embedding_ = in.tensor(name + "embeddings.class_embedding");
-  vision_positions_ = in.tensor(name + "embeddings.position_embedding");
-  patches_ = in.linear(name + "embeddings.patch_embedding");
-  patches_.is_conv = true;
-  patches_.stride = patches_.weight.size(2);
+  class_embedding_ = in.tensor(name + "embeddings.class_embedding", {1, 1, width});
+  vision_positions_ = in.tensor(name + "embeddings.position_embedding", {1, positions, width});
+  patches_ = in.conv(name + "embeddings.patch_embedding", 3, width, patch, patch);
   const std::int64_t count = config.count("num_hidden_layers", 12);
   for (std::int64_t i = 0; i < count; ++i) {
     const std::string layer = join(name, "encoder.layers.", i, ".");
-    vision_.push_back({in.norm(layer + "layer_norm1", eps), in.norm(layer + "layer_norm2", eps),
-                       in.linear(layer + "self_attn.qkv"),
-                       in.linear(layer + "self_attn.projection"), in.linear(layer + "mlp.fc1"),
-                       in.linear(layer + "mlp.fc2")});
+    vision_.push_back(
+        {in.norm(layer + "layer_norm1", width, eps), in.norm(layer + "layer_norm2", width, eps),
+         in.linear(layer + "self_attn.qkv", width, 3 * width),
+         in.linear(layer + "self_attn.projection", width, width),
+         in.linear(layer + "mlp.fc1", width, inner), in.linear(layer + "mlp.fc2", inner, width)});
   }
-  post_norm_ = in.norm(name + "post_layernorm", eps);
+  post_norm_ = in.norm(name + "post_layernorm", width, eps);
 }
 
-void BlipModel::read_text(const Reader& in, const Settings& config) {
+void BlipModel::read_text(Modules& in, const Settings& config, std::int64_t vision_width) {
   text_heads_ = config.count("num_attention_heads", 8);
   bos_ = config.whole("bos_token_id", 30522);
   end_ = config.whole("sep_token_id", 102);
   const double eps = config.positive("layer_norm_eps", 1e-12);
   const std::string bert = "text_decoder.bert.", head = "text_decoder.cls.predictions.";
-  word_embeddings_ = in.tensor(bert + "embeddings.word_embeddings.weight");
-  text_positions_ = in.tensor(bert + "embeddings.position_embeddings.weight");
-  embedding_norm_ = in.norm(bert + "embeddings.LayerNorm", eps);
+  const std::int64_t words = config.count("vocab_size", 30524);
+  const std::int64_t width = config.count("hidden_size", 768);
+  const std::int64_t inner = config.count("intermediate_size", 3072);
+  const std::int64_t positions = config.count("max_position_embeddings", 512);
+  word_embeddings_ = in.tensor(bert + "embeddings.word_embeddings.weight", {words, width});
+  text_positions_ = in.tensor(bert + "embeddings.position_embeddings.weight", {positions, width});
+  embedding_norm_ = in.norm(bert + "embeddings.LayerNorm", width, eps);
   const std::int64_t count = config.count("num_hidden_layers", 12);
   for (std::int64_t i = 0; i < count; ++i) {
     const std::string layer = join(bert, "encoder.layer.", i, ".");
-    text_.push_back({read_attention(in, layer + "attention", eps),
-                     read_attention(in, layer + "crossattention", eps),
-                     in.linear(layer + "intermediate.dense"), in.linear(layer + "output.dense"),
-                     in.norm(layer + "output.LayerNorm", eps)});
+    text_.push_back({read_attention(in, layer + "attention", width, width, eps),
+                     read_attention(in, layer + "crossattention", width, vision_width, eps),
+                     in.linear(layer + "intermediate.dense", width, inner),
+                     in.linear(layer + "output.dense", inner, width),
+                     in.norm(layer + "output.LayerNorm", width, eps)});
   }
-  transform_ = in.linear(head + "transform.dense");
-  transform_norm_ = in.norm(head + "transform.LayerNorm", eps);
-  head_bias_ = in.tensor(head + "bias");  // the head's weight is tied to the word embeddings
+  transform_ = in.linear(head + "transform.dense", width, width);
+  transform_norm_ = in.norm(head + "transform.LayerNorm", width, eps);
+  head_bias_ =
+      in.tensor(head + "bias", {words});  // the head's weight is tied to the word embeddings
 }
 
 void BlipModel::read_preprocessor(const Path& path) {

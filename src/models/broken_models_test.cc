@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "io/aten.h"
 #include "io/tensors.h"
+#include "models/families.h"
 #include "models/models.h"
 
 namespace lora {
@@ -141,7 +142,8 @@ std::vector<Case> tensor_cases() {
       {"whole_numbers",
        [](Draft& made) { made.tensors["model.norm.weight"] = at::ones({8}, at::kLong); },
        {},
-       "@/config.json: tensor 'model.norm.weight': dtype I64, expected F32, BF16 or F16; quantised "
+       "@/model.safetensors: tensor 'model.norm.weight': dtype I64, expected F32, BF16 or F16; "
+       "quantised "
        "weights are not supported"},
       {"missing_tensor",
        [](Draft& made) { made.tensors.erase(kBlock + "mlp.up_proj.weight"); },
@@ -281,6 +283,22 @@ TEST(ModelFolder, DefaultTargetsAreTheFamilys) {
       {"model_type", "gpt2"}, {"vocab_size", 10}, {"n_embd", 8}, {"n_layer", 1}, {"n_head", 2}};
   write_draft(folder, made);
   EXPECT_EQ(default_targets(folder), (std::vector<std::string>{"c_attn"}));
+}
+
+TEST(ModelFolder, IsKnownByItsArchitectureAlone) {
+  Json config = {{"vocab_size", 10},
+                 {"hidden_size", 8},
+                 {"intermediate_size", 12},
+                 {"num_hidden_layers", 1},
+                 {"num_attention_heads", 2},
+                 {"num_key_value_heads", 1},
+                 {"n_embd", 8},
+                 {"n_layer", 1},
+                 {"n_head", 2}};
+  for (const Family& family : families()) {
+    config["architectures"] = {family.architecture};
+    EXPECT_EQ(parse_hf_config(config, "config.json").family, family.name);
+  }
 }
 
 TEST(ModelFolder, RefusesIdsAndPositionsThatTheModelDoesNotHave) {

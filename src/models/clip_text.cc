@@ -18,30 +18,31 @@ at::Tensor activate(const at::Tensor& x, const std::string& name) {
 
 }  // namespace
 
-ClipText::ClipText(const ClipConfig& config, const SdModules& source) : config_(config) {
+ClipText::ClipText(const ClipConfig& config, Modules& modules) : config_(config) {
   // transformers 5.6 and later write the names without the wrapper's prefix.
   const std::string probe = "text_model.embeddings.token_embedding.weight";
-  const std::string root = source.has(probe) ? "text_model." : "";
+  const std::string root = modules.has(probe) ? "text_model." : "";
   const std::int64_t width = config.width;
-  tokens_ = source.tensor(root + "embeddings.token_embedding.weight", {config.vocabulary, width});
+  tokens_ = modules.tensor(root + "embeddings.token_embedding.weight", {config.vocabulary, width});
   positions_ =
-      source.tensor(root + "embeddings.position_embedding.weight", {config.positions, width});
+      modules.tensor(root + "embeddings.position_embedding.weight", {config.positions, width});
   for (std::int64_t i = 0; i < config.layers; ++i) {
     const std::string name = join(root, "encoder.layers.", i, ".");
     const std::string self = name + "self_attn.";
-    blocks_.push_back({source.norm(name + "layer_norm1", width, config.eps),
-                       source.norm(name + "layer_norm2", width, config.eps),
-                       source.linear(self + "q_proj", width, width),
-                       source.linear(self + "k_proj", width, width),
-                       source.linear(self + "v_proj", width, width),
-                       source.linear(self + "out_proj", width, width),
-                       source.linear(name + "mlp.fc1", width, config.inner),
-                       source.linear(name + "mlp.fc2", config.inner, width)});
+    blocks_.push_back({modules.norm(name + "layer_norm1", width, config.eps),
+                       modules.norm(name + "layer_norm2", width, config.eps),
+                       modules.linear(self + "q_proj", width, width),
+                       modules.linear(self + "k_proj", width, width),
+                       modules.linear(self + "v_proj", width, width),
+                       modules.linear(self + "out_proj", width, width),
+                       modules.linear(name + "mlp.fc1", width, config.inner),
+                       modules.linear(name + "mlp.fc2", config.inner, width)});
   }
-  final_norm_ = source.norm(root + "final_layer_norm", width, config.eps);
+  final_norm_ = modules.norm(root + "final_layer_norm", width, config.eps);
   if (config.projection > 0) {
-    projection_ = source.linear("text_projection", width, config.projection, false);
+    projection_ = modules.linear("text_projection", width, config.projection, false);
   }
+  parameters_ = modules.parameters();
 }
 
 at::Tensor ClipText::attend(const Block& block, const at::Tensor& x) const {
@@ -113,18 +114,6 @@ void ClipText::for_each_layer(const std::string& prefix, const LayerVisitor& vis
     visit(name + "mlp.fc2", block.fc2);
   }
   if (projection_.weight.defined()) visit(prefix + "text_projection", projection_);
-}
-
-std::int64_t ClipText::parameters() const {
-  std::int64_t count = tokens_.numel() + positions_.numel() + elements(projection_);
-  count += 2 * config_.width;
-  for (const Block& block : blocks_) {
-    count += 4 * config_.width;
-    for (const Layer* layer : {&block.q, &block.k, &block.v, &block.out, &block.fc1, &block.fc2}) {
-      count += elements(*layer);
-    }
-  }
-  return count;
 }
 
 }  // namespace lora

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "models/modules.h"
 #include "models/sd_config.h"
-#include "models/sd_modules.h"
 #include "nn/layer.h"
 
 namespace lora {
@@ -22,7 +22,7 @@ struct ClipOutput {
 
 class ClipText {
  public:
-  ClipText(const ClipConfig& config, const SdModules& source);
+  ClipText(const ClipConfig& config, Modules& modules);
 
   // ids [B, T] int64, T <= positions.
   ClipOutput forward(const at::Tensor& ids) const;
@@ -34,7 +34,7 @@ class ClipText {
   void for_each_layer(const std::string& prefix, const LayerVisitor& visit);
   void set_checkpointing(bool on) { checkpointing_ = on; }
   const ClipConfig& config() const { return config_; }
-  std::int64_t parameters() const;
+  std::int64_t parameters() const { return parameters_; }
 
  private:
   struct Block {
@@ -51,6 +51,7 @@ class ClipText {
   std::vector<Block> blocks_;
   Norm final_norm_;
   Layer projection_;  // weight undefined: none
+  std::int64_t parameters_ = 0;
   bool checkpointing_ = false;
 };
 

@@ -61,7 +61,7 @@ void check_batch(const TextTensors& batch, const HfConfig& config) {
          config.vocabulary - 1, "); tokenizer and model do not belong together");
   }
   const auto last = batch.positions.max().item<std::int64_t>();
-  if (config.family == "gpt2" && last >= config.max_positions) {
+  if (config.learned_positions && last >= config.max_positions) {
     fail(config.where, ": sequence too long (found ", last + 1, " tokens, expected at most ",
          config.max_positions, ", its learned positions); lower max_seq_length");
   }
@@ -114,13 +114,23 @@ at::Tensor needed_rows(const at::Tensor& x, const Step& step) {
   return step.rows.defined() ? x.flatten(0, 1).index_select(0, step.rows) : x;
 }
 
+Decoder::Decoder(const HfConfig& config, Modules& modules, const std::string& embedding,
+                 const std::string& head)
+    : config_(config) {
+  const std::vector<std::int64_t> shape = {config.vocabulary, config.hidden};
+  const bool by_head = config.tied && !modules.has(embedding) && modules.has(head);
+  embedding_ = modules.tensor(by_head ? head : embedding, shape);
+  head_ = config.tied ? embedding_ : modules.tensor(head, shape);
+  embedding_parameters_ = embedding_.numel();
+}
+
 void Decoder::for_each_layer(const LayerVisitor& visit) {
   for (std::size_t layer = 0; layer < config_.windows.size(); ++layer) visit_block(layer, visit);
 }
 
 Step Decoder::prepare(const TextTensors& batch) const {
   Step step{.documents = batch.documents};
-  if (config_.family == "gpt2") return step;
+  if (config_.learned_positions) return step;
   std::int64_t length = 0;
   if (config_.rope.type == "dynamic") length = batch.positions.max().item<std::int64_t>() + 1;
   RopeFrequencies frequencies =

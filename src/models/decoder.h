@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "models/hf_config.h"
-#include "models/loader.h"
 #include "models/model.h"
 #include "nn/ops.h"
 #include "nn/rope.h"
@@ -16,7 +15,7 @@ namespace lora {
 
 // What the blocks of one pass share.
 struct Step {
-  RopeTables rope;                 // undefined for learned positions (gpt2)
+  RopeTables rope;                 // undefined for learned positions
   at::Tensor documents;            // of the keys, see AttentionMask
   KeyValueCache* cache = nullptr;  // nullptr: no cache
   // Places b * T + t that are needed after the last block: it computes only those, [N, D].
@@ -49,7 +48,9 @@ class Decoder : public CausalLM {
   const HfConfig& config() const { return config_; }
 
  protected:
-  explicit Decoder(const HfConfig& config) : config_(config) {}
+  // Reads embedding and head: one tensor where the model is tied, whatever name it has.
+  Decoder(const HfConfig& config, Modules& modules, const std::string& embedding,
+          const std::string& head);
 
   // Token embeddings [B, T, D], ready for the first block.
   virtual at::Tensor embed(const at::Tensor& ids, const at::Tensor& positions) const = 0;
@@ -58,7 +59,7 @@ class Decoder : public CausalLM {
   virtual void visit_block(std::size_t layer, const LayerVisitor& visit) = 0;
 
   HfConfig config_;
-  at::Tensor head_;  // [V, D]
+  at::Tensor embedding_, head_;  // [V, D]
   std::int64_t parameters_ = 0, embedding_parameters_ = 0;
 
  private:

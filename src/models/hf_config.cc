@@ -3,71 +3,42 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <optional>
-#include <span>
-#include <string_view>
 
 #include "base/json_reader.h"
 #include "base/table.h"
+#include "models/families.h"
 
 namespace lora {
 namespace {
 
 using Json = nlohmann::json;
-
-using Keys = JsonReader<Json>;
 constexpr const char* kRemedy = "is this the model's own config.json?";
 
-// What transformers assumes where a key is absent.
-struct FamilyDefaults {
-  std::string_view name;
-  std::int64_t kv_heads;  // 0: as many as heads
-  std::int64_t head_dim;  // 0: hidden / heads
-  std::int64_t max_positions;
-  std::int64_t window;
-  bool tied;
-};
-
-constexpr FamilyDefaults kFamilies[] = {
-    {"llama", 0, 0, 2048, 0, false},      {"mistral", 8, 0, 131072, 4096, false},
-    {"qwen2", 32, 0, 32768, 4096, false}, {"qwen3", 32, 128, 32768, 4096, false},
-    {"gemma2", 4, 256, 8192, 4096, true}, {"gpt2", 0, 0, 1024, 0, true},
-};
-
-struct Architecture {
-  std::string_view name;
-  std::string_view family;
-};
-
-constexpr Architecture kArchitectures[] = {
-    {"LlamaForCausalLM", "llama"}, {"MistralForCausalLM", "mistral"}, {"Qwen2ForCausalLM", "qwen2"},
-    {"Qwen3ForCausalLM", "qwen3"}, {"Gemma2ForCausalLM", "gemma2"},   {"GPT2LMHeadModel", "gpt2"},
-};
-
 // The family, from model_type or else from the class name in "architectures".
-std::string family_of(const Keys& keys) {
-  if (keys.has("model_type")) return keys.text("model_type", "");
-  const Json* classes = keys.find("architectures");
-  if (classes == nullptr || !classes->is_array() || classes->empty() ||
-      !classes->front().is_string()) {
-    fail(keys.where(),
-         ": neither 'model_type' nor 'architectures' says what this model is; "
-         "is this the config.json of a language model?");
+const Family& family_of(const ConfigKeys& keys) {
+  std::string name;
+  if (keys.has("model_type")) {
+    name = keys.text("model_type", "");
+  } else {
+    const Json* classes = keys.find("architectures");
+    if (classes == nullptr || !classes->is_array() || classes->empty() ||
+        !classes->front().is_string()) {
+      fail(keys.where(),
+           ": neither 'model_type' nor 'architectures' says what this model is; "
+           "is this the config.json of a language model?");
+    }
+    name = classes->front().get<std::string>();
+    for (const Family& family : families()) {
+      if (family.architecture == name) return family;
+    }
   }
-  const auto name = classes->front().get<std::string>();
-  const auto* row = find_row(std::span<const Architecture>(kArchitectures), name);
-  return row != nullptr ? std::string(row->family) : name;
+  if (const Family* family = find_row(families(), name)) return *family;
+  const std::vector<std::string> known = names_of(families());
+  fail(keys.where(), ": model_type '", name, "': unknown architecture (known: ", join_words(known),
+       ")", did_you_mean(name, known));
 }
 
-const FamilyDefaults& defaults_of(const Keys& keys, const std::string& family) {
-  const std::span<const FamilyDefaults> table = kFamilies;
-  if (const FamilyDefaults* row = find_row(table, family)) return *row;
-  fail(keys.where(), ": model_type '", family,
-       "': unknown architecture (known: ", join_words(names_of(table)), ")",
-       did_you_mean(family, names_of(table)));
-}
-
-void refuse_what_is_not_supported(const Keys& keys) {
+void refuse_what_is_not_supported(const ConfigKeys& keys) {
   if (keys.has("quantization_config")) {
     fail(keys.where(), ": the weights are quantised (",
          keys.inside("quantization_config").text("quant_method", "unknown"),
@@ -78,11 +49,11 @@ void refuse_what_is_not_supported(const Keys& keys) {
   }
 }
 
-Rope read_rope(const Keys& keys, std::int64_t max_positions) {
+Rope read_rope(const ConfigKeys& keys, std::int64_t max_positions) {
   const Json* nested = keys.find("rope_scaling");
   const bool old_name = nested != nullptr && !nested->empty();
   const char* name = old_name ? "rope_scaling" : "rope_parameters";
-  const Keys inner = keys.inside(name);
+  const ConfigKeys inner = keys.inside(name);
   for (const auto& [key, value] : inner.json().items()) {
     if (value.is_object()) keys.wrong(name, inner.json(), "one setting for all layers");
   }
@@ -115,36 +86,7 @@ Rope read_rope(const Keys& keys, std::int64_t max_positions) {
   return rope;
 }
 
-// Which layers slide when config.json has no layer_types: qwen from a layer on, gemma2 every other.
-bool slides_by_default(const Keys& keys, const std::string& family, std::int64_t layer) {
-  if (family == "gemma2") return layer % 2 == 0;
-  if (family == "mistral") return true;
-  const Json* first = keys.find("max_window_layers");
-  return layer >=
-         (first != nullptr && first->is_number_integer() ? first->get<std::int64_t>() : 28);
-}
-
-std::vector<std::int64_t> read_windows(const Keys& keys, const HfConfig& config,
-                                       const FamilyDefaults& defaults, const Json& json) {
-  std::vector<std::int64_t> windows(static_cast<std::size_t>(config.layers), 0);
-  const bool qwen = config.family == "qwen2" || config.family == "qwen3";
-  if (defaults.window == 0 || (qwen && !keys.flag("use_sliding_window", false))) return windows;
-  if (json.contains("sliding_window") && json["sliding_window"].is_null()) return windows;
-  const std::int64_t window = keys.count("sliding_window", defaults.window);
-  const Json* types = config.family == "mistral" ? nullptr : keys.find("layer_types");
-  if (types != nullptr && (!types->is_array() || types->size() != windows.size())) {
-    keys.wrong("layer_types", *types, join("a list of ", windows.size(), " texts"));
-  }
-  for (std::size_t layer = 0; layer < windows.size(); ++layer) {
-    const bool slides =
-        types != nullptr ? (*types)[layer] == "sliding_attention"
-                         : slides_by_default(keys, config.family, static_cast<std::int64_t>(layer));
-    if (slides) windows[layer] = window;
-  }
-  return windows;
-}
-
-void read_stop_ids(const Keys& keys, HfConfig& config) {
+void read_stop_ids(const ConfigKeys& keys, HfConfig& config) {
   const Json* value = keys.find("eos_token_id");
   if (value == nullptr) return;
   for (const Json& id : value->is_array() ? *value : Json::array({*value})) {
@@ -153,7 +95,7 @@ void read_stop_ids(const Keys& keys, HfConfig& config) {
   }
 }
 
-void read_heads(const Keys& keys, HfConfig& config, const FamilyDefaults& defaults) {
+void read_heads(const ConfigKeys& keys, HfConfig& config, const RotaryDefaults& defaults) {
   config.kv_heads =
       keys.count("num_key_value_heads", defaults.kv_heads != 0 ? defaults.kv_heads : config.heads);
   if (config.heads % config.kv_heads != 0) {
@@ -174,46 +116,14 @@ void read_heads(const Keys& keys, HfConfig& config, const FamilyDefaults& defaul
   }
 }
 
-void read_gpt2(const Keys& keys, HfConfig& config, const FamilyDefaults& defaults) {
-  config.hidden = keys.count("n_embd");
-  config.layers = keys.count("n_layer");
-  config.heads = config.kv_heads = keys.count("n_head");
-  config.max_positions = keys.count("n_positions", keys.count("n_ctx", defaults.max_positions));
-  config.intermediate = keys.count("n_inner", 4 * config.hidden);
-  config.norm_eps = keys.positive("layer_norm_epsilon", 1e-5);
-  config.activation = activation_from_name(keys.text("activation_function", "gelu_new"),
-                                           config.where + ": 'activation_function'");
-  if (config.hidden % config.heads != 0) {
-    fail(config.where, ": 'n_embd' is not a multiple of 'n_head' (found ", config.hidden, " and ",
-         config.heads, "); damaged config.json?");
-  }
-  config.head_dim = config.hidden / config.heads;
-  config.windows.assign(static_cast<std::size_t>(config.layers), 0);
-  const double scale = keys.flag("scale_attn_weights", true)
-                           ? 1 / std::sqrt(static_cast<double>(config.head_dim))
-                           : 1;
-  const bool by_layer = keys.flag("scale_attn_by_inverse_layer_idx", false);
-  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-    config.attention_scales.push_back(by_layer ? scale / static_cast<double>(layer + 1) : scale);
-  }
+}  // namespace
+
+bool is_null(const ConfigKeys& keys, std::string_view key) {
+  const auto at = keys.json().find(key);
+  return at != keys.json().end() && at->is_null();
 }
 
-void read_gemma2(const Keys& keys, HfConfig& config) {
-  // Files carry hidden_act too, which transformers does not read.
-  config.activation = activation_from_name(keys.text("hidden_activation", "gelu_pytorch_tanh"),
-                                           config.where + ": 'hidden_activation'");
-  const double scalar = keys.positive("query_pre_attn_scalar", 256.0);
-  config.attention_scales.assign(config.attention_scales.size(), 1 / std::sqrt(scalar));
-  config.embedding_scale = std::sqrt(static_cast<double>(config.hidden));
-}
-
-// A cap that is null is off; one that is absent has the default.
-double read_softcap(const Json& json, const Keys& keys, const char* key, double otherwise) {
-  return json.contains(key) && json[key].is_null() ? 0 : keys.positive(key, otherwise);
-}
-
-void read_rotary_family(const Keys& keys, const Json& json, HfConfig& config,
-                        const FamilyDefaults& defaults) {
+void read_rotary(const ConfigKeys& keys, const RotaryDefaults& defaults, HfConfig& config) {
   config.hidden = keys.count("hidden_size");
   config.layers = keys.count("num_hidden_layers");
   config.heads = keys.count("num_attention_heads");
@@ -222,40 +132,45 @@ void read_rotary_family(const Keys& keys, const Json& json, HfConfig& config,
   config.norm_eps = keys.positive("rms_norm_eps", 1e-6);
   read_heads(keys, config, defaults);
   config.rope = read_rope(keys, config.max_positions);
-  config.windows = read_windows(keys, config, defaults, json);
-  config.attention_scales.assign(static_cast<std::size_t>(config.layers),
+  config.windows.assign(static_cast<std::size_t>(config.layers), 0);
+  config.attention_scales.assign(config.windows.size(),
                                  1 / std::sqrt(static_cast<double>(config.head_dim)));
-  const bool has_flag = config.family != "qwen2" && config.family != "mistral";
-  const bool bias = has_flag && keys.flag("attention_bias", false);
-  config.qkv_bias = bias || config.family == "qwen2";
-  config.output_bias = bias;
-  config.mlp_bias = config.family == "llama" && keys.flag("mlp_bias", false);
-  config.head_norms = config.family == "qwen3";
-  if (config.family == "gemma2") {
-    read_gemma2(keys, config);
-    config.attention_softcap = read_softcap(json, keys, "attn_logit_softcapping", 50);
-    config.final_softcap = read_softcap(json, keys, "final_logit_softcapping", 30);
-  } else {
-    config.activation =
-        activation_from_name(keys.text("hidden_act", "silu"), config.where + ": 'hidden_act'");
+}
+
+void read_windows(const ConfigKeys& keys, std::int64_t usual,
+                  const std::function<bool(std::int64_t layer)>& slides, HfConfig& config) {
+  if (is_null(keys, "sliding_window")) return;
+  const std::int64_t window = keys.count("sliding_window", usual);
+  const Json* types = keys.find("layer_types");
+  if (types != nullptr && (!types->is_array() || types->size() != config.windows.size())) {
+    keys.wrong("layer_types", *types, join("a list of ", config.windows.size(), " texts"));
+  }
+  for (std::size_t layer = 0; layer < config.windows.size(); ++layer) {
+    const bool sliding = types != nullptr ? (*types)[layer] == "sliding_attention"
+                                          : slides(static_cast<std::int64_t>(layer));
+    if (sliding) config.windows[layer] = window;
   }
 }
 
-}  // namespace
+void read_attention_bias(const ConfigKeys& keys, HfConfig& config) {
+  config.qkv_bias = config.output_bias = keys.flag("attention_bias", false);
+}
+
+void read_activation(const ConfigKeys& keys, const char* key, const char* usual, HfConfig& config) {
+  config.activation =
+      activation_from_name(keys.text(key, usual), join(keys.where(), ": '", key, "'"));
+}
 
 HfConfig parse_hf_config(const Json& json, const std::string& where) {
-  const Keys keys(json, where, kRemedy);
-  HfConfig config{.where = where, .family = family_of(keys)};
-  const FamilyDefaults& defaults = defaults_of(keys, config.family);
+  const ConfigKeys keys(json, where, kRemedy);
+  const Family& family = family_of(keys);
+  HfConfig config{.where = where, .family = std::string(family.name)};
   refuse_what_is_not_supported(keys);
   config.vocabulary = keys.count("vocab_size");
-  config.tied = keys.flag("tie_word_embeddings", defaults.tied);
+  config.tied = keys.flag("tie_word_embeddings", family.tied);
+  config.stored_dtype = keys.text("dtype", keys.text("torch_dtype", ""));
   read_stop_ids(keys, config);
-  if (config.family == "gpt2") {
-    read_gpt2(keys, config, defaults);
-  } else {
-    read_rotary_family(keys, json, config, defaults);
-  }
+  family.read(keys, config);
   return config;
 }
 

@@ -1,46 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-// LLaMA (arXiv 2302.13971) and the families that differ from it in a flag: mistral (window),
-// qwen2 (biases of q, k, v), qwen3 (norms of q and k per head).
+// LLaMA (arXiv 2302.13971), which is also the model of the families that differ from it in a
+// setting: windows (mistral.cc), biases of q, k, v or norms of q and k per head (qwen.cc).
 #include "io/aten.h"
+#include "models/decoder.h"
 #include "models/families.h"
+#include "models/gated_mlp.h"
 #include "models/self_attention.h"
-#include "nn/projections.h"
+#include "nn/ops.h"
 
 namespace lora {
 namespace {
 
 struct Block {
-  std::string path;  // "model.layers.0"
   at::Tensor input_norm, post_norm;
   SelfAttention attention;
-  Layer gate, up, down;
+  GatedMlp mlp;
 };
 
-Block load_block(Loader& loader, std::int64_t layer) {
-  const HfConfig& config = loader.config();
+Block load_block(const HfConfig& config, Modules& modules, std::int64_t layer) {
   const std::string path = "model.layers." + std::to_string(layer);
-  const bool bias = config.mlp_bias;
-  return {.path = path,
-          .input_norm = loader.tensor(path + ".input_layernorm.weight", {config.hidden}),
-          .post_norm = loader.tensor(path + ".post_attention_layernorm.weight", {config.hidden}),
-          .attention = SelfAttention::load(loader, path + ".self_attn"),
-          .gate = loader.linear(path + ".mlp.gate_proj", config.hidden, config.intermediate, bias),
-          .up = loader.linear(path + ".mlp.up_proj", config.hidden, config.intermediate, bias),
-          .down = loader.linear(path + ".mlp.down_proj", config.intermediate, config.hidden, bias)};
+  return {.input_norm = modules.tensor(path + ".input_layernorm.weight", {config.hidden}),
+          .post_norm = modules.tensor(path + ".post_attention_layernorm.weight", {config.hidden}),
+          .attention = SelfAttention::load(config, modules, path + ".self_attn"),
+          .mlp = GatedMlp::load(config, modules, path + ".mlp")};
 }
 
 class Llama : public Decoder {
  public:
-  explicit Llama(Loader& loader) : Decoder(loader.config()) {
-    const auto ends = loader.ends("model.embed_tokens.weight", "lm_head.weight");
-    embedding_ = ends.embedding;
-    head_ = ends.head;
+  Llama(const HfConfig& config, Modules& modules)
+      : Decoder(config, modules, "model.embed_tokens.weight", "lm_head.weight") {
     for (std::int64_t layer = 0; layer < config_.layers; ++layer) {
-      blocks_.push_back(load_block(loader, layer));
+      blocks_.push_back(load_block(config, modules, layer));
     }
-    norm_ = loader.tensor("model.norm.weight", {config_.hidden});
-    parameters_ = loader.parameters();
-    embedding_parameters_ = embedding_.numel();
+    norm_ = modules.tensor("model.norm.weight", {config_.hidden});
+    parameters_ = modules.parameters();
   }
 
  protected:
@@ -55,7 +48,7 @@ class Llama : public Decoder {
     const auto [y, normed] =
         add_rms_norm(needed_rows(x, step), inside.attention.o.forward(needed_rows(mixed, step)),
                      inside.post_norm, config_.norm_eps);
-    return y + gated_mlp(inside.gate, inside.up, inside.down, normed, config_.activation);
+    return y + inside.mlp.forward(normed, config_.activation);
   }
 
   at::Tensor final_norm(const at::Tensor& x) const override {
@@ -63,20 +56,26 @@ class Llama : public Decoder {
   }
 
   void visit_block(std::size_t layer, const LayerVisitor& visit) override {
-    Block& inside = blocks_[layer];
-    inside.attention.for_each_layer(inside.path + ".self_attn", visit);
-    visit(inside.path + ".mlp.gate_proj", inside.gate);
-    visit(inside.path + ".mlp.up_proj", inside.up);
-    visit(inside.path + ".mlp.down_proj", inside.down);
+    blocks_[layer].attention.for_each_layer(visit);
+    blocks_[layer].mlp.for_each_layer(visit);
   }
 
  private:
-  at::Tensor embedding_, norm_;
+  at::Tensor norm_;
   std::vector<Block> blocks_;
 };
 
 }  // namespace
 
-std::unique_ptr<CausalLM> load_llama(Loader& loader) { return std::make_unique<Llama>(loader); }
+void read_llama(const ConfigKeys& keys, HfConfig& config) {
+  read_rotary(keys, {.max_positions = 2048}, config);
+  read_attention_bias(keys, config);
+  config.mlp_bias = keys.flag("mlp_bias", false);
+  read_activation(keys, "hidden_act", "silu", config);
+}
+
+std::unique_ptr<CausalLM> load_llama(const HfConfig& config, Modules& modules) {
+  return std::make_unique<Llama>(config, modules);
+}
 
 }  // namespace lora

@@ -11,6 +11,7 @@
 
 #include "base/files.h"
 #include "data/batch.h"
+#include "models/modules.h"
 #include "nn/layer.h"
 
 namespace lora {
@@ -20,11 +21,6 @@ namespace lora {
 struct Loss {
   at::Tensor sum;    // float32 scalar with a graph
   double count = 0;  // targets (text) or samples (images)
-};
-
-struct LoadOptions {
-  at::ScalarType dtype;  // compute dtype: float32, bfloat16, float16 (CUDA)
-  at::Device device = at::Device(at::kCPU);
 };
 
 // Everything that carries layers by name (Hugging Face module paths, without "base_model.model.").

@@ -11,24 +11,20 @@
 namespace lora {
 namespace {
 
-constexpr ModelFamily kModels[] = {
-    {"llama", "LLaMA 1 to 3, TinyLlama and others of its shape", load_llama, "q_proj,v_proj"},
-    {"mistral", "Mistral 7B", load_llama, "q_proj,v_proj"},
-    {"qwen2", "Qwen 1.5, 2 and 2.5", load_llama, "q_proj,v_proj"},
-    {"qwen3", "Qwen 3", load_llama, "q_proj,v_proj"},
-    {"gemma2", "Gemma 2", load_gemma2, "q_proj,v_proj"},
-    {"gpt2", "GPT-2", load_gpt2, "c_attn"},
-};
+// Of a config.json that parse_hf_config accepted.
+const Family& family_of(const HfConfig& config) {
+  return row_of(families(), "model_type", config.family);
+}
 
-// Tensors that older files carry and that nothing needs: rotary tables, causal masks, the second
-// name of a tied head.
+// Tensors that files carry and that nothing needs: rotary tables, the second name of a tied head.
 bool harmless(const std::string& name, const HfConfig& config) {
-  if (name.ends_with(".rotary_emb.inv_freq") || name.ends_with(".attn.masked_bias")) return true;
-  if (config.family == "gpt2" && name.ends_with(".attn.bias")) return true;
+  if (name.ends_with(".rotary_emb.inv_freq")) return true;
+  const Family& family = family_of(config);
+  if (family.ignores != nullptr && family.ignores(name)) return true;
   return config.tied && (name == "lm_head.weight" || name == "model.embed_tokens.weight");
 }
 
-void check_all_used(const Weights& weights, const HfConfig& config, const Path& folder) {
+void check_all_used(const WeightFiles& weights, const HfConfig& config, const Path& folder) {
   std::vector<std::string> extra;
   for (const std::string& name : weights.unused()) {
     if (!harmless(name, config)) extra.push_back(name);
@@ -43,19 +39,39 @@ void check_all_used(const Weights& weights, const HfConfig& config, const Path& 
 
 }  // namespace
 
-std::span<const ModelFamily> model_families() { return kModels; }
-
 std::vector<std::string> default_targets(const Path& folder) {
-  const HfConfig config = read_hf_config(folder / "config.json");
-  const ModelFamily& family = row_of(model_families(), "model_type", config.family);
-  return split(family.default_targets, ',');
+  return split(family_of(read_hf_config(folder / "config.json")).default_targets, ',');
+}
+
+GgufBase read_gguf_base(const Path& folder) {
+  const Path path = std::filesystem::is_directory(folder) ? folder / "config.json" : folder;
+  const std::string where = path.string();
+  if (!std::filesystem::exists(path)) {
+    fail_usage(where,
+               ": no such file; the GGUF names depend on the base model, so give its folder ",
+               "with --base");
+  }
+  constexpr const char* kRemedy = "is this the base model's config.json?";
+  const auto json = parse_json_object<nlohmann::json>(read_file(path), where, kRemedy);
+  const std::string type = ConfigKeys(json, where, kRemedy).text("model_type", "");
+  const Family* family = find_row(families(), type);
+  if (family == nullptr || family->gguf.architecture.empty()) {
+    std::vector<std::string> known;
+    for (const Family& row : families()) {
+      if (!row.gguf.architecture.empty()) known.emplace_back(row.name);
+    }
+    fail(where, ": model_type '", type, "' has no known GGUF layout (known: ", join_words(known),
+         "); export as peft and convert with llama.cpp's own script");
+  }
+  const HfConfig config = parse_hf_config(json, where);
+  return {family->gguf, config.heads, config.kv_heads, config.tied};
 }
 
 std::unique_ptr<CausalLM> load_causal_lm(const Path& folder, const LoadOptions& options) {
   const HfConfig config = read_hf_config(folder / "config.json");
-  Weights weights = Weights::open(folder);
-  Loader loader(config, source_of(weights), options);
-  auto model = row_of(model_families(), "model_type", config.family).load(loader);
+  WeightFiles weights(folder);
+  Modules modules(weights, options);
+  auto model = family_of(config).load(config, modules);
   check_all_used(weights, config, folder);
   return model;
 }
@@ -63,8 +79,9 @@ std::unique_ptr<CausalLM> load_causal_lm(const Path& folder, const LoadOptions& 
 std::unique_ptr<CausalLM> random_causal_lm(const nlohmann::json& json, const LoadOptions& options,
                                            std::uint64_t seed) {
   const HfConfig config = parse_hf_config(json, "random model");
-  Loader loader(config, random_source(options.dtype, seed), options);
-  return row_of(model_families(), "model_type", config.family).load(loader);
+  RandomWeights weights(options.dtype, seed);
+  Modules modules(weights, options);
+  return family_of(config).load(config, modules);
 }
 
 }  // namespace lora

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "io/aten.h"
+#include "models/sd_kinds.h"
 
 namespace lora {
 namespace {
@@ -91,8 +92,9 @@ int third_of(const std::string& name) {
 }
 
 // open_clip keeps query, key and value in one tensor, and the projection transposed.
-at::Tensor open_clip_tensor(Weights& weights, const std::string& original, const std::string& name,
-                            const std::string& file, at::IntArrayRef shape) {
+at::Tensor open_clip_tensor(WeightFiles& weights, const std::string& original,
+                            const std::string& name, const std::string& file,
+                            at::IntArrayRef shape) {
   if (original.ends_with(".text_projection")) {
     if (weights.has(original + ".weight")) return weights.take(original + ".weight", shape);
     return shaped(weights.take(original).t(), shape, original, file);
@@ -107,6 +109,54 @@ at::Tensor open_clip_tensor(Weights& weights, const std::string& original, const
   }
   return shaped(fused.narrow(0, third_of(name) * shape[0], shape[0]), shape, original, file);
 }
+
+// A part of a single file.
+class CheckpointPart : public WeightSource {
+ public:
+  CheckpointPart(std::shared_ptr<WeightFiles> weights, const SdConfig& config, SdPart part)
+      : weights_(std::move(weights)), config_(config), part_(part) {}
+
+  std::string where() const override { return weights_->where(); }
+  bool has(const std::string& name) const override { return weights_->has(original(name)); }
+
+  at::Tensor take(const std::string& name, at::IntArrayRef shape) override {
+    const std::string stored = original(name);
+    const bool open_clip =
+        part_ == SdPart::text_2 || (part_ == SdPart::text && sd_kind(config_.kind).open_clip);
+    if (open_clip) return open_clip_tensor(*weights_, stored, name, where(), shape);
+    return shaped(weights_->take(stored), shape, stored, where());
+  }
+
+ private:
+  // Some SD 1.5 files lack "text_model.".
+  std::string original(const std::string& name) const {
+    const std::string full = original_name(part_, config_, name);
+    const std::size_t at = full.find("text_model.");
+    if (part_ != SdPart::text || weights_->has(full) || at == std::string::npos) return full;
+    const std::string bare = full.substr(0, at) + full.substr(at + 11);
+    return weights_->has(bare) ? bare : full;
+  }
+
+  std::shared_ptr<WeightFiles> weights_;
+  SdConfig config_;
+  SdPart part_;
+};
+
+// A part of a diffusers folder.
+class FolderPart : public WeightSource {
+ public:
+  FolderPart(const Path& folder, const std::string& stem) : folder_(folder), files_(folder, stem) {}
+
+  std::string where() const override { return folder_.string(); }
+  bool has(const std::string& name) const override { return files_.has(name); }
+  at::Tensor take(const std::string& name, at::IntArrayRef shape) override {
+    return shaped(files_.take(name), shape, name, where());
+  }
+
+ private:
+  Path folder_;
+  WeightFiles files_;
+};
 
 }  // namespace
 
@@ -127,67 +177,24 @@ SdKind identify_checkpoint(const Path& path) {
                " input channels (inpainting, depth or "
                "edit), expected 4; give a text-to-image model");
   }
-  if (file->find("conditioner.embedders.1.model.ln_final.weight") != nullptr) return SdKind::sdxl;
-  if (file->find("cond_stage_model.model.ln_final.weight") != nullptr) return SdKind::sd2;
-  for (const char* name : {"cond_stage_model.transformer.text_model.final_layer_norm.weight",
-                           "cond_stage_model.transformer.final_layer_norm.weight"}) {
-    if (file->find(name) != nullptr) return SdKind::sd1;
-  }
+  if (const SdKindRow* row = sd_kind_in(*file)) return row->kind;
   fail_usage(where,
              ": a UNet without its text encoder; give the whole model (with "
              "cond_stage_model or conditioner tensors)");
 }
 
 SdCheckpoint::SdCheckpoint(const Path& path, SdConfig config)
-    : weights_(std::make_shared<Weights>(Weights::open(path))), config_(std::move(config)) {}
+    : weights_(std::make_shared<WeightFiles>(path)), config_(std::move(config)) {}
 
-SdModules SdCheckpoint::part(SdPart part, at::ScalarType dtype, at::Device device) const {
-  SdModules source;
-  source.dtype = dtype;
-  source.device = device;
-  const std::string file = weights_->files().front().string();
-  source.where = file;
-  const auto place = [weights = weights_, config = config_, part](const std::string& name) {
-    const std::string original = original_name(part, config, name);
-    if (part == SdPart::text && !weights->has(original)) {
-      // Some SD 1.5 files lack "text_model.".
-      const std::size_t at = original.find("text_model.");
-      if (at != std::string::npos) {
-        const std::string bare = original.substr(0, at) + original.substr(at + 11);
-        if (weights->has(bare)) return bare;
-      }
-    }
-    return original;
-  };
-  source.has = [weights = weights_, place](const std::string& name) {
-    return weights->has(place(name));
-  };
-  const bool open_clip =
-      part == SdPart::text_2 || (part == SdPart::text && config_.kind == SdKind::sd2);
-  source.take = [weights = weights_, place, open_clip, file](const std::string& name,
-                                                             at::IntArrayRef shape) {
-    const std::string original = place(name);
-    if (open_clip) return open_clip_tensor(*weights, original, name, file, shape);
-    return shaped(weights->take(original), shape, original, file);
-  };
-  return source;
+std::unique_ptr<WeightSource> SdCheckpoint::part(SdPart part) const {
+  return std::make_unique<CheckpointPart>(weights_, config_, part);
 }
 
-SdModules folder_part(const Path& folder, SdPart part, at::ScalarType dtype, at::Device device) {
+std::unique_ptr<WeightSource> folder_part(const Path& folder, SdPart part) {
   constexpr const char* kFolders[] = {"unet", "vae", "text_encoder", "text_encoder_2"};
   const bool text = part == SdPart::text || part == SdPart::text_2;
-  const Path place = folder / kFolders[static_cast<int>(part)];
-  const auto weights =
-      std::make_shared<Weights>(Weights::open(place, text ? "model" : "diffusion_pytorch_model"));
-  SdModules source;
-  source.dtype = dtype;
-  source.device = device;
-  source.where = place.string();
-  source.has = [weights](const std::string& name) { return weights->has(name); };
-  source.take = [weights, place](const std::string& name, at::IntArrayRef shape) {
-    return shaped(weights->take(name), shape, name, place.string());
-  };
-  return source;
+  return std::make_unique<FolderPart>(folder / kFolders[static_cast<int>(part)],
+                                      text ? "model" : "diffusion_pytorch_model");
 }
 
 }  // namespace lora

@@ -9,9 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "io/tensors.h"
+#include "io/weight_source.h"
 #include "models/sd_config.h"
-#include "models/sd_modules.h"
 
 namespace lora {
 
@@ -31,16 +30,17 @@ class SdCheckpoint {
  public:
   SdCheckpoint(const Path& path, SdConfig config);
 
-  SdModules part(SdPart part, at::ScalarType dtype, at::Device device) const;
+  // The tensors of a part under their diffusers names.
+  std::unique_ptr<WeightSource> part(SdPart part) const;
   const Metadata& metadata() const { return weights_->metadata(); }
   bool has(const std::string& original) const { return weights_->has(original); }
 
  private:
-  std::shared_ptr<Weights> weights_;
+  std::shared_ptr<WeightFiles> weights_;
   SdConfig config_;
 };
 
 // A part of a diffusers folder: "unet", "vae", "text_encoder", "text_encoder_2".
-SdModules folder_part(const Path& folder, SdPart part, at::ScalarType dtype, at::Device device);
+std::unique_ptr<WeightSource> folder_part(const Path& folder, SdPart part);
 
 }  // namespace lora

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "base/text.h"
+#include "models/sd_kinds.h"
 
 namespace lora {
 namespace {
@@ -65,18 +66,6 @@ Prediction prediction_of(const Reader& reader) {
 }
 
 }  // namespace
-
-std::string_view kind_name(SdKind kind) {
-  switch (kind) {
-    case SdKind::sd1:
-      return "SD 1.5";
-    case SdKind::sd2:
-      return "SD 2.x";
-    case SdKind::sdxl:
-      return "SDXL";
-  }
-  return "";
-}
 
 ClipConfig clip_config(const Json& json, const std::string& where) {
   const Reader reader(json, where, kRemedy);
@@ -192,39 +181,7 @@ ScheduleConfig schedule_config(const Json& json, const std::string& where) {
   return config;
 }
 
-SdConfig sd_preset(SdKind kind) {
-  SdConfig config;
-  config.kind = kind;
-  if (kind == SdKind::sd1) return config;
-  config.unet.linear_projection = true;
-  if (kind == SdKind::sd2) {
-    config.text = {49408, 1024, 4096, 23, 16, 77, 1e-5, "gelu", 2, 0};
-    config.unet.heads = {5, 10, 20, 20};
-    config.unet.text_width = 1024;
-    config.schedule.prediction = Prediction::v;
-    return config;
-  }
-  config.text_2 = {49408, 1280, 5120, 32, 20, 77, 1e-5, "gelu", 2, 1280};
-  config.unet.channels = {320, 640, 1280};
-  config.unet.down_attention = {false, true, true};
-  config.unet.up_attention = {true, true, false};
-  config.unet.heads = {5, 10, 20};
-  config.unet.depth = {1, 2, 10};
-  config.unet.text_width = 2048;
-  config.unet.added_time_width = 256;
-  config.unet.added_width = 2816;
-  config.unet.sample_size = 128;
-  config.vae.scale = 0.13025;
-  return config;
-}
-
 namespace {
-
-// SDXL's UNet has added embeddings; SD 2 differs from SD 1 by its linear projections.
-SdKind kind_of(const SdConfig& config) {
-  if (config.unet.added_width > 0) return SdKind::sdxl;
-  return config.unet.linear_projection ? SdKind::sd2 : SdKind::sd1;
-}
 
 // What a folder is that has no model_index.json, in words.
 std::string what_folder(const Path& folder) {
@@ -274,7 +231,7 @@ SdConfig read_sd_config(const Path& folder) {
   const auto [text, text_where] = read("text_encoder", "config.json");
   config.text = clip_config(text, text_where);
   config.kind = kind_of(config);
-  if (config.kind == SdKind::sdxl) {
+  if (sd_kind(config.kind).second_encoder) {
     const auto [text_2, text_2_where] = read("text_encoder_2", "config.json");
     config.text_2 = clip_config(text_2, text_2_where);
   }
@@ -294,7 +251,8 @@ SdConfig read_architecture(const Path& json_file) {
   config.vae = vae_config(part("vae"), where);
   config.text = clip_config(part("text_encoder"), where);
   config.kind = kind_of(config);
-  if (config.kind == SdKind::sdxl) config.text_2 = clip_config(part("text_encoder_2"), where);
+  if (sd_kind(config.kind).second_encoder)
+    config.text_2 = clip_config(part("text_encoder_2"), where);
   config.schedule = schedule_config(part("scheduler"), where);
   return config;
 }

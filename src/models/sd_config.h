@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Settings of the parts of a Stable Diffusion model, as the config.json files of a diffusers folder
-// hold them; the presets are the published values of SD 1.5, SD 2.x and SDXL base, which single
-// checkpoint files rely on.
+// hold them.
 #pragma once
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/files.h"
@@ -15,9 +13,6 @@
 namespace lora {
 
 enum class SdKind { sd1, sd2, sdxl };
-
-// "SD 1.5", "SD 2.x", "SDXL"
-std::string_view kind_name(SdKind kind);
 
 // What the UNet's output means: the noise, or v = sqrt(acp) noise - sqrt(1 - acp) x0.
 enum class Prediction { epsilon, v };
@@ -89,9 +84,6 @@ ScheduleConfig schedule_config(const nlohmann::json& json, const std::string& wh
 // The settings of a diffusers folder. Throws Error naming what the folder is instead, when it is
 // not a Stable Diffusion model (a language model, an adapter, a lone VAE, ...).
 SdConfig read_sd_config(const Path& folder);
-
-// The published settings.
-SdConfig sd_preset(SdKind kind);
 
 // Settings of a single file, given explicitly: {"unet": {...}, "vae": {...}, "text_encoder":
 // {...}, "scheduler": {...}} with the content of the config.json files. For models that keep the

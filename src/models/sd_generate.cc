@@ -7,13 +7,14 @@
 #include "base/error.h"
 #include "io/aten.h"
 #include "models/samplers.h"
+#include "models/sd_kinds.h"
 
 namespace lora {
 namespace {
 
 // SDXL: original height and width, crop top and left, target height and width.
 at::Tensor time_ids(const StableDiffusion& sd, const ImageRequest& request, std::int64_t rows) {
-  if (sd.kind() != SdKind::sdxl) return {};
+  if (!sd_kind(sd.kind()).second_encoder) return {};
   const auto h = static_cast<float>(request.height), w = static_cast<float>(request.width);
   return at::tensor({h, w, 0.F, 0.F, h, w}).unsqueeze(0).repeat({rows, 1}).to(sd.device());
 }

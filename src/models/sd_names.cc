@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "models/sd_checkpoint.h"
+#include "models/sd_kinds.h"
 
 namespace lora {
 namespace {
@@ -137,15 +138,14 @@ std::string open_clip_name(const std::string& name) {
 }  // namespace
 
 std::string original_name(SdPart part, const SdConfig& config, const std::string& name) {
-  const bool xl = config.kind == SdKind::sdxl;
+  const SdKindRow& kind = sd_kind(config.kind);
   switch (part) {
     case SdPart::unet:
       return "model.diffusion_model." + unet_name(config.unet, name);
     case SdPart::vae:
       return "first_stage_model." + vae_name(config.vae, name);
     case SdPart::text:
-      if (config.kind == SdKind::sd2) return "cond_stage_model.model." + open_clip_name(name);
-      return (xl ? "conditioner.embedders.0.transformer." : "cond_stage_model.transformer.") + name;
+      return join(kind.text_prefix, kind.open_clip ? open_clip_name(name) : name);
     case SdPart::text_2:
       return "conditioner.embedders.1.model." + open_clip_name(name);
   }

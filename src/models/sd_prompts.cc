@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "io/aten.h"
+#include "models/sd_kinds.h"
 
 namespace lora {
 
@@ -17,7 +18,7 @@ SdPrompts SdPrompts::load(const Path& base, SdKind kind) {
   }
   SdPrompts prompts;
   prompts.first_ = ClipTokenizer::load(place / "tokenizer");
-  if (kind == SdKind::sdxl) {
+  if (sd_kind(kind).second_encoder) {
     const bool own = std::filesystem::exists(place / "tokenizer_2");
     prompts.second_ = own ? ClipTokenizer::load(place / "tokenizer_2") : prompts.first_;
   }

@@ -6,23 +6,24 @@
 
 namespace lora {
 
-SelfAttention SelfAttention::load(Loader& loader, const std::string& path) {
-  const HfConfig& config = loader.config();
+SelfAttention SelfAttention::load(const HfConfig& config, Modules& modules,
+                                  const std::string& path) {
   const std::int64_t queries = config.heads * config.head_dim;
   const std::int64_t keys = config.kv_heads * config.head_dim;
   SelfAttention self{
-      .q = loader.linear(path + ".q_proj", config.hidden, queries, config.qkv_bias),
-      .k = loader.linear(path + ".k_proj", config.hidden, keys, config.qkv_bias),
-      .v = loader.linear(path + ".v_proj", config.hidden, keys, config.qkv_bias),
-      .o = loader.linear(path + ".o_proj", queries, config.hidden, config.output_bias)};
+      .path = path,
+      .q = modules.linear(path + ".q_proj", config.hidden, queries, config.qkv_bias),
+      .k = modules.linear(path + ".k_proj", config.hidden, keys, config.qkv_bias),
+      .v = modules.linear(path + ".v_proj", config.hidden, keys, config.qkv_bias),
+      .o = modules.linear(path + ".o_proj", queries, config.hidden, config.output_bias)};
   if (config.head_norms) {
-    self.q_norm = loader.tensor(path + ".q_norm.weight", {config.head_dim});
-    self.k_norm = loader.tensor(path + ".k_norm.weight", {config.head_dim});
+    self.q_norm = modules.tensor(path + ".q_norm.weight", {config.head_dim});
+    self.k_norm = modules.tensor(path + ".k_norm.weight", {config.head_dim});
   }
   return self;
 }
 
-void SelfAttention::for_each_layer(const std::string& path, const LayerVisitor& visit) {
+void SelfAttention::for_each_layer(const LayerVisitor& visit) {
   visit(path + ".q_proj", q);
   visit(path + ".k_proj", k);
   visit(path + ".v_proj", v);

@@ -5,17 +5,16 @@
 #include <string>
 
 #include "models/decoder.h"
-#include "models/loader.h"
 
 namespace lora {
 
 struct SelfAttention {
+  std::string path;  // "model.layers.0.self_attn"
   Layer q, k, v, o;
   at::Tensor q_norm, k_norm;  // [d], per head, before the rotation (qwen3); else undefined
 
-  // `path`: "model.layers.0.self_attn".
-  static SelfAttention load(Loader& loader, const std::string& path);
-  void for_each_layer(const std::string& path, const LayerVisitor& visit);
+  static SelfAttention load(const HfConfig& config, Modules& modules, const std::string& path);
+  void for_each_layer(const LayerVisitor& visit);
 
   // x [B, T, D], already normalised -> heads side by side [B, T, H d], before the output layer.
   at::Tensor forward(const at::Tensor& x, const HfConfig& config, std::size_t layer,

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "io/aten.h"
 #include "models/sd_checkpoint.h"
+#include "models/sd_kinds.h"
 
 namespace lora {
 namespace {
@@ -21,8 +22,8 @@ struct StateRule {
 
 StateRule state_rule(SdKind kind, std::int64_t clip_skip) {
   if (clip_skip < 0) fail_usage("clip_skip ", clip_skip, ": expected 0 or more");
-  if (kind == SdKind::sdxl) return {clip_skip > 1 ? clip_skip : 2, false};
-  return {clip_skip > 1 ? clip_skip : 1, true};
+  const SdKindRow& row = sd_kind(kind);
+  return {clip_skip > 1 ? clip_skip : row.from_end, row.final_norm};
 }
 
 at::Tensor pick(const ClipText& encoder, const ClipOutput& output, const StateRule& rule) {
@@ -82,13 +83,20 @@ bool apply_metadata(const SdCheckpoint& file, SdConfig& config) {
     return true;
   }
   const auto at = file.metadata().find("modelspec.prediction_type");
-  if (at == file.metadata().end()) return config.kind != SdKind::sd2;
+  if (at == file.metadata().end()) return !sd_kind(config.kind).may_predict_v;
   config.schedule.prediction =
       lower_ascii(at->second).starts_with("v") ? Prediction::v : Prediction::epsilon;
   return true;
 }
 
-using PartSource = std::function<SdModules(SdPart, at::ScalarType)>;
+using PartSource = std::function<std::unique_ptr<WeightSource>(SdPart)>;
+
+template <typename Part, typename PartConfig>
+std::unique_ptr<Part> make_part(const PartConfig& config, std::unique_ptr<WeightSource> source,
+                                LoadOptions options) {
+  Modules modules(*source, options);
+  return std::make_unique<Part>(config, modules);
+}
 
 }  // namespace
 
@@ -110,20 +118,22 @@ at::Tensor LatentDistribution::sample(const at::Tensor& noise) const {
   return noise.defined() ? mean + (logvar * 0.5).exp() * noise : mean;
 }
 
-void StableDiffusion::build(const PartSource& part, const SdLoadOptions& options) {
+void StableDiffusion::build(const PartSource& source, const SdLoadOptions& options) {
   dtype_ = options.dtype;
   device_ = options.device;
   if (options.prediction) config_.schedule.prediction = *options.prediction;
-  unet_ = std::make_unique<UNet>(config_.unet, part(SdPart::unet, dtype_));
+  const LoadOptions load{dtype_, device_};
+  unet_ = make_part<UNet>(config_.unet, source(SdPart::unet), load);
   if (options.with_text) {
-    text_ = std::make_unique<ClipText>(config_.text, part(SdPart::text, dtype_));
-    if (config_.kind == SdKind::sdxl) {
-      text_2_ = std::make_unique<ClipText>(config_.text_2, part(SdPart::text_2, dtype_));
+    text_ = make_part<ClipText>(config_.text, source(SdPart::text), load);
+    if (sd_kind(config_.kind).second_encoder) {
+      text_2_ = make_part<ClipText>(config_.text_2, source(SdPart::text_2), load);
     }
   }
   if (options.with_vae) {
     const at::ScalarType same = dtype_ == at::kHalf ? at::kFloat : dtype_;
-    vae_ = std::make_unique<Vae>(config_.vae, part(SdPart::vae, options.vae_dtype.value_or(same)));
+    vae_ = make_part<Vae>(config_.vae, source(SdPart::vae),
+                          {options.vae_dtype.value_or(same), device_});
   }
 }
 
@@ -142,32 +152,26 @@ std::unique_ptr<StableDiffusion> StableDiffusion::load(const Path& path,
   std::unique_ptr<StableDiffusion> model(new StableDiffusion);
   if (std::filesystem::is_directory(path)) {
     model->config_ = read_sd_config(path);
-    model->build(
-        [&](SdPart part, at::ScalarType dtype) {
-          return folder_part(path, part, dtype, options.device);
-        },
-        options);
+    model->build([&](SdPart part) { return folder_part(path, part); }, options);
     return model;
   }
   const SdKind kind = identify_checkpoint(path);
   model->config_ = options.architecture.value_or(sd_preset(kind));
   const SdCheckpoint file(path, model->config_);
   const bool stated = apply_metadata(file, model->config_) || options.prediction.has_value();
-  model->build(
-      [&](SdPart part, at::ScalarType dtype) { return file.part(part, dtype, options.device); },
-      options);
+  model->build([&](SdPart part) { return file.part(part); }, options);
   if (!stated) model->measure_prediction();
   return model;
 }
 
 std::unique_ptr<StableDiffusion> StableDiffusion::random(const SdConfig& config,
                                                          const SdLoadOptions& options,
-                                                         std::int64_t seed) {
+                                                         std::uint64_t seed) {
   std::unique_ptr<StableDiffusion> model(new StableDiffusion);
   model->config_ = config;
   model->build(
-      [&](SdPart part, at::ScalarType dtype) {
-        return random_modules(dtype, options.device, seed + static_cast<int>(part));
+      [&](SdPart part) {
+        return std::make_unique<RandomWeights>(options.dtype, seed + static_cast<int>(part));
       },
       options);
   return model;
@@ -193,7 +197,7 @@ TextStates StableDiffusion::encode_prompt(const at::Tensor& ids, const at::Tenso
   if (!text_) fail("encode_prompt: the text encoders were not loaded");
   const StateRule rule = state_rule(config_.kind, clip_skip);
   TextStates states = encode(*text_, ids.to(device_), rule);
-  if (config_.kind != SdKind::sdxl) {
+  if (!sd_kind(config_.kind).second_encoder) {
     states.pooled = at::Tensor();
     return states;
   }
@@ -223,7 +227,7 @@ at::Tensor StableDiffusion::decode(const at::Tensor& latents) const {
 at::Tensor StableDiffusion::predict(const at::Tensor& latents, const at::Tensor& timesteps,
                                     const TextStates& text, const at::Tensor& time_ids) const {
   at::Tensor added;
-  if (config_.kind == SdKind::sdxl) {
+  if (sd_kind(config_.kind).second_encoder) {
     if (!text.pooled.defined() || !time_ids.defined()) {
       fail("predict: SDXL needs time ids and the pooled text state");
     }

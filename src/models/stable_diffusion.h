@@ -63,7 +63,7 @@ class StableDiffusion : public Network {
   static std::unique_ptr<StableDiffusion> load(const Path& path, const SdLoadOptions& options);
   // Random weights, for measurements.
   static std::unique_ptr<StableDiffusion> random(const SdConfig& config,
-                                                 const SdLoadOptions& options, std::int64_t seed);
+                                                 const SdLoadOptions& options, std::uint64_t seed);
 
   SdKind kind() const { return config_.kind; }
   const SdConfig& config() const { return config_; }
@@ -111,7 +111,7 @@ class StableDiffusion : public Network {
  private:
   StableDiffusion() = default;
   void measure_prediction();
-  void build(const std::function<SdModules(SdPart, at::ScalarType)>& part,
+  void build(const std::function<std::unique_ptr<WeightSource>(SdPart)>& source,
              const SdLoadOptions& options);
 
   SdConfig config_;

@@ -23,26 +23,27 @@ at::Tensor sinusoids(const at::Tensor& values, std::int64_t width, bool flip, do
   return width % 2 == 1 ? at::constant_pad_nd(both, {0, 1}) : both;
 }
 
-UNet::UNet(const UNetConfig& config, const SdModules& source) : config_(config) {
+UNet::UNet(const UNetConfig& config, Modules& modules) : config_(config) {
   const std::int64_t first = config.channels.front(), time = 4 * first;
-  conv_in_ = source.conv("conv_in", config.in_channels, first, 3, 1, 1);
-  time_1_ = source.linear("time_embedding.linear_1", first, time);
-  time_2_ = source.linear("time_embedding.linear_2", time, time);
+  conv_in_ = modules.conv("conv_in", config.in_channels, first, 3, 1, 1);
+  time_1_ = modules.linear("time_embedding.linear_1", first, time);
+  time_2_ = modules.linear("time_embedding.linear_2", time, time);
   if (config.added_width > 0) {
-    add_1_ = source.linear("add_embedding.linear_1", config.added_width, time);
-    add_2_ = source.linear("add_embedding.linear_2", time, time);
+    add_1_ = modules.linear("add_embedding.linear_1", config.added_width, time);
+    add_2_ = modules.linear("add_embedding.linear_2", time, time);
   }
-  make_down(source);
-  make_up(source);
-  norm_out_ = source.group_norm("conv_norm_out", first, config.groups, config.eps);
-  conv_out_ = source.conv("conv_out", first, config.out_channels, 3, 1, 1);
+  make_down(modules);
+  make_up(modules);
+  norm_out_ = modules.group_norm("conv_norm_out", first, config.groups, config.eps);
+  conv_out_ = modules.conv("conv_out", first, config.out_channels, 3, 1, 1);
+  parameters_ = modules.parameters();
 }
 
-void UNet::make_down(const SdModules& source) {
+void UNet::make_down(Modules& modules) {
   const std::int64_t time = 4 * config_.channels.front();
   const std::size_t levels = config_.channels.size();
   const auto transformer = [&](const std::string& name, std::size_t level) {
-    return make_transformer(source, name,
+    return make_transformer(modules, name,
                             {config_.channels[level], config_.heads[level], config_.depth[level],
                              config_.text_width, config_.groups, config_.linear_projection});
   };
@@ -52,7 +53,7 @@ void UNet::make_down(const SdModules& source) {
     block.name = join("down_blocks.", level);
     const std::int64_t out = config_.channels[level];
     for (std::int64_t i = 0; i < config_.layers_per_block; ++i) {
-      block.resnets.push_back(make_resnet(source, join(block.name, ".resnets.", i),
+      block.resnets.push_back(make_resnet(modules, join(block.name, ".resnets.", i),
                                           i == 0 ? in : out, out, time, config_.groups,
                                           config_.eps));
       if (config_.down_attention[level]) {
@@ -60,20 +61,20 @@ void UNet::make_down(const SdModules& source) {
       }
     }
     if (level + 1 < levels) {
-      block.sampler = source.conv(block.name + ".downsamplers.0.conv", out, out, 3, 2, 1);
+      block.sampler = modules.conv(block.name + ".downsamplers.0.conv", out, out, 3, 2, 1);
     }
     down_.push_back(std::move(block));
     in = out;
   }
   middle_.name = "mid_block";
   for (int i = 0; i < 2; ++i) {
-    middle_.resnets.push_back(make_resnet(source, join("mid_block.resnets.", i), in, in, time,
+    middle_.resnets.push_back(make_resnet(modules, join("mid_block.resnets.", i), in, in, time,
                                           config_.groups, config_.eps));
   }
   middle_.attentions.push_back(transformer("mid_block.attentions.0", levels - 1));
 }
 
-void UNet::make_up(const SdModules& source) {
+void UNet::make_up(Modules& modules) {
   const std::int64_t time = 4 * config_.channels.front();
   const std::size_t levels = config_.channels.size();
   std::int64_t previous = config_.channels.back();
@@ -85,18 +86,18 @@ void UNet::make_up(const SdModules& source) {
     block.name = join("up_blocks.", i);
     for (std::int64_t j = 0; j <= config_.layers_per_block; ++j) {
       const std::int64_t skip = j == config_.layers_per_block ? below : out;
-      block.resnets.push_back(make_resnet(source, join(block.name, ".resnets.", j),
+      block.resnets.push_back(make_resnet(modules, join(block.name, ".resnets.", j),
                                           (j == 0 ? previous : out) + skip, out, time,
                                           config_.groups, config_.eps));
       if (config_.up_attention[i]) {
         block.attentions.push_back(
-            make_transformer(source, join(block.name, ".attentions.", j),
+            make_transformer(modules, join(block.name, ".attentions.", j),
                              {out, config_.heads[level], config_.depth[level], config_.text_width,
                               config_.groups, config_.linear_projection}));
       }
     }
     if (i + 1 < levels) {
-      block.sampler = source.conv(block.name + ".upsamplers.0.conv", out, out, 3, 1, 1);
+      block.sampler = modules.conv(block.name + ".upsamplers.0.conv", out, out, 3, 1, 1);
     }
     up_.push_back(std::move(block));
     previous = out;
@@ -215,25 +216,6 @@ void UNet::for_each_layer(const std::string& prefix, const LayerVisitor& visit) 
   for (Block& block : up_) visit_block(block, ".upsamplers.0.conv", prefix, visit);
   visit_block(middle_, "", prefix, visit);
   visit(prefix + "conv_out", conv_out_);
-}
-
-std::int64_t UNet::parameters() const {
-  std::int64_t count = 2 * config_.channels.front();
-  const_cast<UNet*>(this)->for_each_layer(
-      "", [&](const std::string&, Layer& layer) { count += elements(layer); });
-  const auto add = [&](const Block& block) {
-    for (const ResnetBlock& resnet : block.resnets) {
-      count += 2 * (resnet.norm1.weight.numel() + resnet.norm2.weight.numel());
-    }
-    for (const SpatialTransformer& part : block.attentions) {
-      const std::int64_t width = part.norm.weight.numel();
-      count += 2 * width * (1 + 3 * static_cast<std::int64_t>(part.blocks.size()));
-    }
-  };
-  std::for_each(down_.begin(), down_.end(), add);
-  std::for_each(up_.begin(), up_.end(), add);
-  add(middle_);
-  return count;
 }
 
 }  // namespace lora

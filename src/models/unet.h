@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "models/modules.h"
 #include "models/sd_config.h"
-#include "models/sd_modules.h"
 #include "models/unet_blocks.h"
 #include "nn/layer.h"
 
@@ -20,7 +20,7 @@ at::Tensor sinusoids(const at::Tensor& values, std::int64_t width, bool flip, do
 
 class UNet {
  public:
-  UNet(const UNetConfig& config, const SdModules& source);
+  UNet(const UNetConfig& config, Modules& modules);
 
   // latents [B, in, h, w], timesteps [B], text [B, S, width], added [B, added_width] or undefined
   // (see added_embedding). Returns [B, out, h, w] in the compute dtype.
@@ -33,7 +33,7 @@ class UNet {
   void for_each_layer(const std::string& prefix, const LayerVisitor& visit);
   void set_checkpointing(bool on) { checkpointing_ = on; }
   const UNetConfig& config() const { return config_; }
-  std::int64_t parameters() const;
+  std::int64_t parameters() const { return parameters_; }
 
   struct Block {
     std::string name;
@@ -55,8 +55,8 @@ class UNet {
                     const at::Tensor& text, std::vector<at::Tensor>& skips) const;
   at::Tensor unit(const Block& block, std::size_t layer, const at::Tensor& x,
                   const at::Tensor& temb, const at::Tensor& text) const;
-  void make_down(const SdModules& source);
-  void make_up(const SdModules& source);
+  void make_down(Modules& modules);
+  void make_up(Modules& modules);
 
   UNetConfig config_;
   Layer conv_in_, time_1_, time_2_, conv_out_;
@@ -64,6 +64,7 @@ class UNet {
   std::vector<Block> down_, up_;
   Block middle_;
   GroupNorm norm_out_;
+  std::int64_t parameters_ = 0;
   bool checkpointing_ = false;
 };
 

@@ -112,17 +112,17 @@ void SpatialTransformer::visit(const std::string& prefix, const LayerVisitor& vi
   visit(prefix + name + ".proj_out", proj_out);
 }
 
-ResnetBlock make_resnet(const SdModules& source, const std::string& name, std::int64_t in,
+ResnetBlock make_resnet(Modules& modules, const std::string& name, std::int64_t in,
                         std::int64_t out, std::int64_t time_width, std::int64_t groups,
                         double eps) {
   ResnetBlock block;
   block.name = name;
-  block.norm1 = source.group_norm(name + ".norm1", in, groups, eps);
-  block.conv1 = source.conv(name + ".conv1", in, out, 3, 1, 1);
-  if (time_width > 0) block.time_proj = source.linear(name + ".time_emb_proj", time_width, out);
-  block.norm2 = source.group_norm(name + ".norm2", out, groups, eps);
-  block.conv2 = source.conv(name + ".conv2", out, out, 3, 1, 1);
-  if (in != out) block.shortcut = source.conv(name + ".conv_shortcut", in, out, 1);
+  block.norm1 = modules.group_norm(name + ".norm1", in, groups, eps);
+  block.conv1 = modules.conv(name + ".conv1", in, out, 3, 1, 1);
+  if (time_width > 0) block.time_proj = modules.linear(name + ".time_emb_proj", time_width, out);
+  block.norm2 = modules.group_norm(name + ".norm2", out, groups, eps);
+  block.conv2 = modules.conv(name + ".conv2", out, out, 3, 1, 1);
+  if (in != out) block.shortcut = modules.conv(name + ".conv_shortcut", in, out, 1);
   return block;
 }
 
@@ -130,33 +130,33 @@ namespace {
 
 constexpr double kTransformerNormEps = 1e-6, kLayerNormEps = 1e-5;
 
-CrossAttention make_attention(const SdModules& source, const std::string& name,
+CrossAttention make_attention(Modules& modules, const std::string& name,
                               const TransformerSizes& sizes, std::int64_t context) {
   const std::int64_t width = sizes.channels;
-  return {source.linear(name + ".to_q", width, width, false),
-          source.linear(name + ".to_k", context, width, false),
-          source.linear(name + ".to_v", context, width, false),
-          source.linear(name + ".to_out.0", width, width), sizes.heads};
+  return {modules.linear(name + ".to_q", width, width, false),
+          modules.linear(name + ".to_k", context, width, false),
+          modules.linear(name + ".to_v", context, width, false),
+          modules.linear(name + ".to_out.0", width, width), sizes.heads};
 }
 
-TransformerBlock make_block(const SdModules& source, const std::string& name,
+TransformerBlock make_block(Modules& modules, const std::string& name,
                             const TransformerSizes& sizes) {
   const std::int64_t width = sizes.channels;
   TransformerBlock block;
   block.name = name;
-  block.norm1 = source.norm(name + ".norm1", width, kLayerNormEps);
-  block.attn1 = make_attention(source, name + ".attn1", sizes, width);
-  block.norm2 = source.norm(name + ".norm2", width, kLayerNormEps);
-  block.attn2 = make_attention(source, name + ".attn2", sizes, sizes.text_width);
-  block.norm3 = source.norm(name + ".norm3", width, kLayerNormEps);
-  block.ff_in = source.linear(name + ".ff.net.0.proj", width, 8 * width);
-  block.ff_out = source.linear(name + ".ff.net.2", 4 * width, width);
+  block.norm1 = modules.norm(name + ".norm1", width, kLayerNormEps);
+  block.attn1 = make_attention(modules, name + ".attn1", sizes, width);
+  block.norm2 = modules.norm(name + ".norm2", width, kLayerNormEps);
+  block.attn2 = make_attention(modules, name + ".attn2", sizes, sizes.text_width);
+  block.norm3 = modules.norm(name + ".norm3", width, kLayerNormEps);
+  block.ff_in = modules.linear(name + ".ff.net.0.proj", width, 8 * width);
+  block.ff_out = modules.linear(name + ".ff.net.2", 4 * width, width);
   return block;
 }
 
 }  // namespace
 
-SpatialTransformer make_transformer(const SdModules& source, const std::string& name,
+SpatialTransformer make_transformer(Modules& modules, const std::string& name,
                                     const TransformerSizes& sizes) {
   const std::int64_t width = sizes.channels;
   if (width % sizes.heads != 0) {
@@ -164,15 +164,15 @@ SpatialTransformer make_transformer(const SdModules& source, const std::string& 
          " heads; check attention_head_dim in unet/config.json");
   }
   const auto projection = [&](const std::string& part) {
-    return sizes.linear_projection ? source.linear(name + part, width, width)
-                                   : source.conv(name + part, width, width, 1);
+    return sizes.linear_projection ? modules.linear(name + part, width, width)
+                                   : modules.conv(name + part, width, width, 1);
   };
   SpatialTransformer transformer;
   transformer.name = name;
-  transformer.norm = source.group_norm(name + ".norm", width, sizes.groups, kTransformerNormEps);
+  transformer.norm = modules.group_norm(name + ".norm", width, sizes.groups, kTransformerNormEps);
   transformer.proj_in = projection(".proj_in");
   for (std::int64_t i = 0; i < sizes.depth; ++i) {
-    transformer.blocks.push_back(make_block(source, join(name, ".transformer_blocks.", i), sizes));
+    transformer.blocks.push_back(make_block(modules, join(name, ".transformer_blocks.", i), sizes));
   }
   transformer.proj_out = projection(".proj_out");
   return transformer;

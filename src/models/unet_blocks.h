@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "models/sd_modules.h"
+#include "models/modules.h"
 #include "nn/layer.h"
 
 namespace lora {
@@ -57,14 +57,14 @@ struct SpatialTransformer {
   void visit(const std::string& prefix, const LayerVisitor& visit);
 };
 
-ResnetBlock make_resnet(const SdModules& source, const std::string& name, std::int64_t in,
+ResnetBlock make_resnet(Modules& modules, const std::string& name, std::int64_t in,
                         std::int64_t out, std::int64_t time_width, std::int64_t groups, double eps);
 
 struct TransformerSizes {
   std::int64_t channels, heads, depth, text_width, groups;
   bool linear_projection;
 };
-SpatialTransformer make_transformer(const SdModules& source, const std::string& name,
+SpatialTransformer make_transformer(Modules& modules, const std::string& name,
                                     const TransformerSizes& sizes);
 
 // Twice the size (or exactly `height` x `width`), nearest neighbour.

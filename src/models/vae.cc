@@ -17,33 +17,33 @@ constexpr std::int64_t kQueries = 1024;
 
 // Files of before 2023 call the projections of the attention differently, and the original layout
 // keeps them as 1 x 1 convolutions (the source of the weights takes the ones away).
-Layer attention_layer(const SdModules& source, const std::string& name, const std::string& now,
+Layer attention_layer(Modules& modules, const std::string& name, const std::string& now,
                       const std::string& before, std::int64_t width) {
-  const bool old = !source.has(join(name, ".", now, ".weight"));
-  return source.linear(join(name, ".", old ? before : now), width, width);
+  const bool old = !modules.has(join(name, ".", now, ".weight"));
+  return modules.linear(join(name, ".", old ? before : now), width, width);
 }
 
-Vae::MidAttention make_mid_attention(const SdModules& source, const std::string& name,
-                                     std::int64_t width, std::int64_t groups) {
+Vae::MidAttention make_mid_attention(Modules& modules, const std::string& name, std::int64_t width,
+                                     std::int64_t groups) {
   Vae::MidAttention attention;
   attention.name = name;
-  attention.norm = source.group_norm(name + ".group_norm", width, groups, kNormEps);
-  attention.q = attention_layer(source, name, "to_q", "query", width);
-  attention.k = attention_layer(source, name, "to_k", "key", width);
-  attention.v = attention_layer(source, name, "to_v", "value", width);
-  attention.out = attention_layer(source, name, "to_out.0", "proj_attn", width);
+  attention.norm = modules.group_norm(name + ".group_norm", width, groups, kNormEps);
+  attention.q = attention_layer(modules, name, "to_q", "query", width);
+  attention.k = attention_layer(modules, name, "to_k", "key", width);
+  attention.v = attention_layer(modules, name, "to_v", "value", width);
+  attention.out = attention_layer(modules, name, "to_out.0", "proj_attn", width);
   return attention;
 }
 
-void make_middle(const SdModules& source, const std::string& name, const VaeConfig& config,
+void make_middle(Modules& modules, const std::string& name, const VaeConfig& config,
                  Vae::Half& half) {
   const std::int64_t width = config.channels.back();
   for (int i = 0; i < 2; ++i) {
-    half.mid.push_back(make_resnet(source, join(name, ".mid_block.resnets.", i), width, width, 0,
+    half.mid.push_back(make_resnet(modules, join(name, ".mid_block.resnets.", i), width, width, 0,
                                    config.groups, kNormEps));
   }
   half.attention =
-      make_mid_attention(source, name + ".mid_block.attentions.0", width, config.groups);
+      make_mid_attention(modules, name + ".mid_block.attentions.0", width, config.groups);
 }
 
 }  // namespace
@@ -62,56 +62,56 @@ at::Tensor Vae::MidAttention::forward(const at::Tensor& x) const {
                  y.view({x.size(0), x.size(2), x.size(3), width}).permute({0, 3, 1, 2}) + x);
 }
 
-Vae::Vae(const VaeConfig& config, const SdModules& source) : config_(config), dtype_(source.dtype) {
-  make_encoder(source);
-  make_decoder(source);
+Vae::Vae(const VaeConfig& config, Modules& modules) : config_(config), dtype_(modules.dtype()) {
+  make_encoder(modules);
+  make_decoder(modules);
   const std::int64_t latent = config.latent_channels;
-  quant_ = source.conv("quant_conv", 2 * latent, 2 * latent, 1);
-  post_quant_ = source.conv("post_quant_conv", latent, latent, 1);
+  quant_ = modules.conv("quant_conv", 2 * latent, 2 * latent, 1);
+  post_quant_ = modules.conv("post_quant_conv", latent, latent, 1);
 }
 
-void Vae::make_encoder(const SdModules& source) {
+void Vae::make_encoder(Modules& modules) {
   std::int64_t in = config_.channels.front();
-  encoder_.conv_in = source.conv("encoder.conv_in", config_.in_channels, in, 3, 1, 1);
+  encoder_.conv_in = modules.conv("encoder.conv_in", config_.in_channels, in, 3, 1, 1);
   for (std::size_t i = 0; i < config_.channels.size(); ++i) {
     const std::int64_t out = config_.channels[i];
     Stage stage;
     stage.name = join("encoder.down_blocks.", i);
     for (std::int64_t j = 0; j < config_.layers_per_block; ++j) {
-      stage.resnets.push_back(make_resnet(source, join(stage.name, ".resnets.", j),
+      stage.resnets.push_back(make_resnet(modules, join(stage.name, ".resnets.", j),
                                           j == 0 ? in : out, out, 0, config_.groups, kNormEps));
     }
     if (i + 1 < config_.channels.size()) {
-      stage.sampler = source.conv(stage.name + ".downsamplers.0.conv", out, out, 3, 2, 0);
+      stage.sampler = modules.conv(stage.name + ".downsamplers.0.conv", out, out, 3, 2, 0);
     }
     encoder_.stages.push_back(std::move(stage));
     in = out;
   }
-  make_middle(source, "encoder", config_, encoder_);
-  encoder_.norm_out = source.group_norm("encoder.conv_norm_out", in, config_.groups, kNormEps);
-  encoder_.conv_out = source.conv("encoder.conv_out", in, 2 * config_.latent_channels, 3, 1, 1);
+  make_middle(modules, "encoder", config_, encoder_);
+  encoder_.norm_out = modules.group_norm("encoder.conv_norm_out", in, config_.groups, kNormEps);
+  encoder_.conv_out = modules.conv("encoder.conv_out", in, 2 * config_.latent_channels, 3, 1, 1);
 }
 
-void Vae::make_decoder(const SdModules& source) {
+void Vae::make_decoder(Modules& modules) {
   std::int64_t in = config_.channels.back();
-  decoder_.conv_in = source.conv("decoder.conv_in", config_.latent_channels, in, 3, 1, 1);
-  make_middle(source, "decoder", config_, decoder_);
+  decoder_.conv_in = modules.conv("decoder.conv_in", config_.latent_channels, in, 3, 1, 1);
+  make_middle(modules, "decoder", config_, decoder_);
   for (std::size_t i = 0; i < config_.channels.size(); ++i) {
     const std::int64_t out = config_.channels[config_.channels.size() - 1 - i];
     Stage stage;
     stage.name = join("decoder.up_blocks.", i);
     for (std::int64_t j = 0; j <= config_.layers_per_block; ++j) {
-      stage.resnets.push_back(make_resnet(source, join(stage.name, ".resnets.", j),
+      stage.resnets.push_back(make_resnet(modules, join(stage.name, ".resnets.", j),
                                           j == 0 ? in : out, out, 0, config_.groups, kNormEps));
     }
     if (i + 1 < config_.channels.size()) {
-      stage.sampler = source.conv(stage.name + ".upsamplers.0.conv", out, out, 3, 1, 1);
+      stage.sampler = modules.conv(stage.name + ".upsamplers.0.conv", out, out, 3, 1, 1);
     }
     decoder_.stages.push_back(std::move(stage));
     in = out;
   }
-  decoder_.norm_out = source.group_norm("decoder.conv_norm_out", in, config_.groups, kNormEps);
-  decoder_.conv_out = source.conv("decoder.conv_out", in, config_.in_channels, 3, 1, 1);
+  decoder_.norm_out = modules.group_norm("decoder.conv_norm_out", in, config_.groups, kNormEps);
+  decoder_.conv_out = modules.conv("decoder.conv_out", in, config_.in_channels, 3, 1, 1);
 }
 
 at::Tensor Vae::middle(const Half& half, const at::Tensor& x) const {

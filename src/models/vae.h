@@ -8,15 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "models/modules.h"
 #include "models/sd_config.h"
-#include "models/sd_modules.h"
 #include "models/unet_blocks.h"
 
 namespace lora {
 
 class Vae {
  public:
-  Vae(const VaeConfig& config, const SdModules& source);
+  Vae(const VaeConfig& config, Modules& modules);
 
   // pixels [B, 3, H, W] -> mean and log variance side by side [B, 8, H/8, W/8], float32.
   at::Tensor moments(const at::Tensor& pixels) const;
@@ -48,8 +48,8 @@ class Vae {
   const Half& decoder() const { return decoder_; }
 
  private:
-  void make_encoder(const SdModules& source);
-  void make_decoder(const SdModules& source);
+  void make_encoder(Modules& modules);
+  void make_decoder(Modules& modules);
   at::Tensor middle(const Half& half, const at::Tensor& x) const;
 
   VaeConfig config_;

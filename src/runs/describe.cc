@@ -2,7 +2,6 @@
 #include "runs/describe.h"
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -12,7 +11,8 @@
 #include "base/text.h"
 #include "io/adapters/dialects.h"
 #include "io/adapters/gguf.h"
-#include "io/tensors.h"
+#include "io/weight_source.h"
+#include "models/sd_kinds.h"
 
 namespace lora {
 namespace {
@@ -37,7 +37,7 @@ void add_tensors(Json& json, const Tensors& tensors) {
 void add_weights(Json& json, const Path& folder, const std::string& stem) {
   std::vector<TensorView> tensors;
   Json files = Json::array();
-  for (const Path& path : Weights::open(folder, stem).files()) {
+  for (const Path& path : WeightFiles(folder, stem).files()) {
     const auto file = SafetensorsFile::open(path);
     tensors.insert(tensors.end(), file->tensors().begin(), file->tensors().end());
     files.push_back(path.filename().string());
@@ -50,26 +50,16 @@ Json read_json(const Path& path) {
   return parse_json_object<Json>(read_file(path), path.string(), "damaged file?");
 }
 
-struct CheckpointRow {
-  std::string_view part, what;
-};
-// Original layouts of Stable Diffusion, told apart by their text encoders.
-constexpr std::array kCheckpoints = {
-    CheckpointRow{"conditioner.embedders.1.model.transformer.resblocks.", "Stable Diffusion XL"},
-    CheckpointRow{"cond_stage_model.model.transformer.resblocks.", "Stable Diffusion 2"},
-    CheckpointRow{"cond_stage_model.transformer.", "Stable Diffusion 1.5"},
-    CheckpointRow{"model.diffusion_model.", "Stable Diffusion, UNet only"}};
-
 Json describe_tensors(const SafetensorsFile& file) {
   Json json;
   json["type"] = "tensors";
-  for (const CheckpointRow& row : kCheckpoints) {
-    const bool found = std::any_of(file.tensors().begin(), file.tensors().end(),
-                                   [&](const auto& t) { return t.name.starts_with(row.part); });
-    if (!found) continue;
+  const SdKindRow* kind = sd_kind_in(file);
+  const bool unet = std::any_of(file.tensors().begin(), file.tensors().end(), [](const auto& t) {
+    return t.name.starts_with("model.diffusion_model.");
+  });
+  if (kind != nullptr || unet) {
     json["type"] = "checkpoint";
-    json["for"] = row.what;
-    break;
+    json["for"] = kind != nullptr ? kind_title(kind->adapter) : "Stable Diffusion, UNet only";
   }
   json["file"] = file.path().string();
   add_tensors(json, file.tensors());

@@ -83,17 +83,6 @@ std::string vae_key(const Config& config) {
   return sha256(hashes);
 }
 
-AdapterKind adapter_kind(SdKind kind) {
-  switch (kind) {
-    case SdKind::sd1:
-      return AdapterKind::sd15;
-    case SdKind::sd2:
-      return AdapterKind::sd2;
-    default:
-      return AdapterKind::sdxl;
-  }
-}
-
 Json record_json(const ImageRecord& record) {
   const Fit& fit = record.fit;
   return {{"path", path_of(record)},

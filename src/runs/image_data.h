@@ -26,8 +26,6 @@ Path cache_folder(const Config& config);
 // Hash of what encodes pictures: the VAE's file, or the checkpoint's.
 std::string vae_key(const Config& config);
 
-AdapterKind adapter_kind(SdKind kind);
-
 // Enough of a record to see the same pixels again.
 nlohmann::json record_json(const ImageRecord& record);
 // Throws Error where the picture is gone or changed.

@@ -13,6 +13,7 @@
 #include "data/replay.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/aten.h"
+#include "models/sd_kinds.h"
 #include "runs/class_images.h"
 #include "runs/image_data.h"
 #include "runs/train_task.h"
@@ -91,7 +92,7 @@ class ImageRun final : public TrainTask {
                                   source_->order().old_per_epoch(), old_.size()));
     }
     lines.push_back(fmt::format("model: {}, {:.1f} M parameters, predicts {}",
-                                kind_name(sd_->kind()),
+                                sd_kind(sd_->kind()).name,
                                 static_cast<double>(sd_->parameters()) / 1e6,
                                 sd_->prediction() == Prediction::v ? "v" : "noise"));
     return lines;
@@ -130,7 +131,7 @@ class ImageRun final : public TrainTask {
     return stats_of(all);
   }
 
-  AdapterKind kind() const override { return adapter_kind(sd_->kind()); }
+  AdapterKind kind() const override { return sd_kind(sd_->kind()).adapter; }
   std::string name_head() const override { return ""; }
 
   void write_adapter(const Path& folder, const AdapterFile& adapter) const override {

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "data/shuffle.h"
 #include "io/aten.h"
+#include "models/sd_kinds.h"
 #include "train/watch.h"
 
 namespace lora {
@@ -32,8 +33,6 @@ TextStates stack(const std::vector<TextStates>& rows) {
   return {at::cat(hidden), pooled.empty() ? at::Tensor() : at::cat(pooled)};
 }
 
-bool is_sdxl(const StableDiffusion& sd) { return sd.kind() == SdKind::sdxl; }
-
 }  // namespace
 
 at::Tensor picture_time_ids(const ImageRecord& record) {
@@ -46,7 +45,7 @@ at::Tensor picture_time_ids(const ImageRecord& record) {
 
 std::vector<NamedLayer> learning_layers(const StableDiffusion& sd, std::int64_t clip_skip,
                                         const std::vector<NamedLayer>& layers) {
-  const std::int64_t from_end = std::max<std::int64_t>(clip_skip, is_sdxl(sd) ? 2 : 1);
+  const std::int64_t from_end = std::max<std::int64_t>(clip_skip, sd_kind(sd.kind()).from_end);
   std::vector<NamedLayer> learning = layers;
   for (std::int64_t left_out = 1; left_out < from_end; ++left_out) {
     const std::string head =
@@ -91,7 +90,7 @@ Loss ImageObjective::loss_of(const std::vector<ImageItem>& items, std::int64_t n
     const LatentDistribution& known = set.cache->of(task_.sd, record, item.flipped);
     latents.push_back(known.sample(at::randn(known.mean.sizes(), generator, at::kFloat)));
     captions.push_back(item.caption);
-    if (is_sdxl(task_.sd)) ids.push_back(picture_time_ids(record));
+    if (sd_kind(task_.sd.kind()).second_encoder) ids.push_back(picture_time_ids(record));
     batch.prior += item.role == ImageRole::prior;
   }
   if (batch.prior == static_cast<std::int64_t>(items.size())) batch.prior = 0;
@@ -165,7 +164,7 @@ Loss fixed_noise_loss(const StableDiffusion& sd, const NoiseSchedule& schedule,
     batch.timesteps = (strata * schedule.steps()).div(2 * kStrata, "floor").to(sd.device());
     const TextStates states = text(record.caption);
     batch.text = stack(std::vector<TextStates>(kStrata, states));
-    if (is_sdxl(sd)) {
+    if (sd_kind(sd.kind()).second_encoder) {
       batch.time_ids = picture_time_ids(record).repeat({kStrata, 1}).to(sd.device());
     }
     const Loss loss = diffusion_loss(sd, schedule, batch, {});

@@ -164,8 +164,8 @@ std::vector<BadInput> checkpoints() {
          p.save("base/vae/diffusion_pytorch_model.safetensors", vae);
        },
        {},
-       "@/base/vae: tensor 'decoder.conv_in.weight': holds Long numbers, expected floating point; "
-       "a quantised model cannot be trained here"},
+       "@/base/vae: tensor 'decoder.conv_in.weight': dtype I64, expected F32, BF16 or F16; "
+       "quantised weights are not supported"},
       {"inpainting_folder",
        [](const Place& p) { p.set("base/unet/config.json", "in_channels", 9); },
        {},

@@ -7,7 +7,7 @@
 
 #include "base/table.h"
 #include "io/aten.h"
-#include "models/hf_config.h"
+#include "models/families.h"
 #include "models/models.h"
 #include "nn/rope.h"
 #include "tests/llm/golden_llm.h"
@@ -85,9 +85,9 @@ TEST_P(GoldenForward, BothSpellingsOfTheConfigurationAreEqual) {
     if (!std::filesystem::exists(folder / name)) continue;
     ++spellings;
     const HfConfig config = read_hf_config(folder / name);
-    Weights weights = Weights::open(folder);
-    Loader loader(config, source_of(weights), {.dtype = at::kFloat});
-    const auto model = row_of(model_families(), "model_type", config.family).load(loader);
+    WeightFiles weights(folder);
+    Modules modules(weights, {.dtype = at::kFloat});
+    const auto model = row_of(families(), "model_type", config.family).load(config, modules);
     EXPECT_TRUE(at::equal(model->logits(batch), plain)) << name;
   }
   EXPECT_GE(spellings, 1);

@@ -13,6 +13,7 @@
 #include "io/adapters/adapter_writer.h"
 #include "io/aten.h"
 #include "io/safetensors.h"
+#include "models/sd_kinds.h"
 #include "models/unet.h"
 #include "nn/attach.h"
 #include "nn/new_adapter.h"
@@ -27,15 +28,20 @@ using Shapes = std::map<std::string, Shape>;
 constexpr std::int64_t kRank = 4;
 constexpr const char* kParts[] = {"to_q", "to_k", "to_v", "to_out.0"};
 
-// A UNet whose tensors have shapes but no memory.
-UNet hollow_unet(const UNetConfig& config) {
-  SdModules source;
-  source.device = at::Device(at::kMeta);
-  source.has = [](const std::string&) { return true; };
-  source.take = [](const std::string&, at::IntArrayRef shape) {
+// Tensors that have shapes but no memory.
+class HollowWeights : public WeightSource {
+ public:
+  std::string where() const override { return "hollow"; }
+  bool has(const std::string&) const override { return true; }
+  at::Tensor take(const std::string&, at::IntArrayRef shape) override {
     return at::empty(shape, at::TensorOptions(at::Device(at::kMeta)).dtype(at::kFloat));
-  };
-  return UNet(config, source);
+  }
+};
+
+UNet hollow_unet(const UNetConfig& config) {
+  HollowWeights weights;
+  Modules modules(weights, {.dtype = at::kFloat, .device = at::Device(at::kMeta)});
+  return UNet(config, modules);
 }
 
 // The file of a fresh adapter of rank 4 on the default targets.

@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "io/aten.h"
 #include "io/tensors.h"
+#include "models/sd_kinds.h"
 #include "models/stable_diffusion.h"
 #include "nn/observe.h"
 #include "tests/paths.h"
@@ -29,6 +30,18 @@ inline nlohmann::json golden_json(const std::string& file) {
   }
   return nlohmann::json::parse(text);
 }
+
+// Tensors in memory as a source of weights.
+class MemoryWeights : public WeightSource {
+ public:
+  explicit MemoryWeights(TensorMap tensors) : tensors_(std::move(tensors)) {}
+  std::string where() const override { return "memory"; }
+  bool has(const std::string& name) const override { return tensors_.contains(name); }
+  at::Tensor take(const std::string& name, at::IntArrayRef) override { return tensors_.at(name); }
+
+ private:
+  TensorMap tensors_;
+};
 
 // Recommended absolute tolerance of a group of tensors; fails the test where there is none.
 inline double tolerance(const std::string& file, const std::string& group,

@@ -48,14 +48,15 @@ TEST(GoldenSdText, long_prompts_in_chunks) {
 }
 
 TEST(GoldenSdText, files_without_the_wrapper_prefix) {
-  const TensorMap named = read_tensors(sd_golden("tiny-sd15/text_encoder/model.safetensors"));
+  TensorMap bare_names;
+  for (const auto& [name, tensor] :
+       read_tensors(sd_golden("tiny-sd15/text_encoder/model.safetensors"))) {
+    bare_names[name.substr(std::string_view("text_model.").size())] = tensor;
+  }
   const auto model = load_golden("tiny-sd15");
-  SdModules source;
-  source.take = [&](const std::string& name, at::IntArrayRef) {
-    return named.at("text_model." + name);
-  };
-  source.has = [&](const std::string& name) { return named.contains("text_model." + name); };
-  const ClipText bare(model->config().text, source);
+  test::MemoryWeights weights(bare_names);
+  Modules modules(weights, {.dtype = at::kFloat});
+  const ClipText bare(model->config().text, modules);
   const at::Tensor ids = read_tensors(sd_golden("forward/text_encoder.safetensors"))["input_ids"];
   EXPECT_TRUE(bare.forward(ids).last.equal(model->text()->forward(ids).last));
 }
@@ -63,13 +64,14 @@ TEST(GoldenSdText, files_without_the_wrapper_prefix) {
 // Newer files name the end token: the pooled state is that of its first position.
 TEST(SdText, both_rules_of_the_pooled_state) {
   ClipConfig config{20, 8, 16, 1, 2, 6, 1e-5, "gelu", 2, 0};
-  const SdModules source = random_modules(at::kFloat, at::kCPU, 3);
+  RandomWeights weights(at::kFloat, 3);
+  Modules modules(weights, {.dtype = at::kFloat});
   const at::Tensor ids = at::tensor({18, 4, 5, 4, 3, 19}, at::kLong).unsqueeze(0);
-  const ClipText old_rule(config, source);
+  const ClipText old_rule(config, modules);
   const ClipOutput old_output = old_rule.forward(ids);
   EXPECT_TRUE(old_output.pooled[0].equal(old_output.last[0][5]));
   config.eos = 4;
-  const ClipText new_rule(config, random_modules(at::kFloat, at::kCPU, 3));
+  const ClipText new_rule(config, modules);
   const ClipOutput output = new_rule.forward(ids);
   EXPECT_TRUE(output.pooled[0].equal(output.last[0][1]));
 }

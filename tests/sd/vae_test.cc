@@ -64,10 +64,9 @@ TEST(GoldenSdVae, old_attention_names) {
     }
     renamed[old] = tensor;
   }
-  SdModules source;
-  source.take = [&](const std::string& name, at::IntArrayRef) { return renamed.at(name); };
-  source.has = [&](const std::string& name) { return renamed.contains(name); };
-  const Vae vae(model->config().vae, source);
+  test::MemoryWeights weights(renamed);
+  Modules modules(weights, {.dtype = at::kFloat});
+  const Vae vae(model->config().vae, modules);
   const at::Tensor pixels = read_tensors(sd_golden("forward/vae.safetensors"))["image_0.pixels"];
   EXPECT_TRUE(vae.moments(pixels).equal(model->vae()->moments(pixels)));
 }

@@ -10,23 +10,40 @@
 namespace lora {
 namespace {
 
-struct KindRow {
-  AdapterKind kind;
-  std::string_view name, title;
-};
 constexpr std::array kKinds = {
-    KindRow{AdapterKind::unknown, "unknown", "a model that is not known"},
-    KindRow{AdapterKind::llm, "llm", "a language model"},
-    KindRow{AdapterKind::sd15, "sd15", "Stable Diffusion 1.5"},
-    KindRow{AdapterKind::sd2, "sd2", "Stable Diffusion 2"},
-    KindRow{AdapterKind::sdxl, "sdxl", "Stable Diffusion XL"}};
-
-const KindRow& row(AdapterKind kind) { return kKinds.at(static_cast<std::size_t>(kind)); }
+    AdapterKindRow{AdapterKind::unknown, "unknown", "a model that is not known"},
+    AdapterKindRow{AdapterKind::llm, "llm", "a language model"},
+    AdapterKindRow{.kind = AdapterKind::sd15,
+                   .name = "sd15",
+                   .title = "Stable Diffusion 1.5",
+                   .kohya_base = "sd_v1",
+                   .kohya_base_v = "sd_v1",
+                   .modelspec = "stable-diffusion-v1/lora",
+                   .modelspec_v = "stable-diffusion-v1/lora"},
+    AdapterKindRow{.kind = AdapterKind::sd2,
+                   .name = "sd2",
+                   .title = "Stable Diffusion 2",
+                   .kohya_base = "sd_v2",
+                   .kohya_base_v = "sd_v2_v",
+                   .modelspec = "stable-diffusion-v2-512/lora",
+                   .modelspec_v = "stable-diffusion-v2-768-v/lora",
+                   .kohya_v2 = true},
+    AdapterKindRow{.kind = AdapterKind::sdxl,
+                   .name = "sdxl",
+                   .title = "Stable Diffusion XL",
+                   .kohya_base = "sdxl_base_v1-0",
+                   .kohya_base_v = "sdxl_base_v1-0",
+                   .modelspec = "stable-diffusion-xl-v1-base/lora",
+                   .modelspec_v = "stable-diffusion-xl-v1-base/lora",
+                   .kohya_sgm = true}};
 
 }  // namespace
 
-std::string_view kind_name(AdapterKind kind) { return row(kind).name; }
-std::string_view kind_title(AdapterKind kind) { return row(kind).title; }
+const AdapterKindRow& adapter_kind(AdapterKind kind) {
+  return kKinds.at(static_cast<std::size_t>(kind));
+}
+std::string_view kind_name(AdapterKind kind) { return adapter_kind(kind).name; }
+std::string_view kind_title(AdapterKind kind) { return adapter_kind(kind).title; }
 
 at::Tensor AdapterModule::down() const {
   if (!mid.defined()) return a.to(at::kFloat);

@@ -21,7 +21,18 @@
 namespace lora {
 
 enum class AdapterKind { unknown, llm, sd15, sd2, sdxl };
-// "llm", "sd15", ... and for messages "a language model", "Stable Diffusion 1.5", ...
+
+struct AdapterKindRow {
+  AdapterKind kind;
+  std::string_view name, title;  // "sd15", and for messages "Stable Diffusion 1.5"
+  // How kohya's programs call it, each for models of the noise and of v; and whether they use the
+  // block names of SGM and number the text encoders.
+  std::string_view kohya_base = {}, kohya_base_v = {};  // ss_base_model_version
+  std::string_view modelspec = {}, modelspec_v = {};    // modelspec.architecture
+  bool kohya_v2 = false, kohya_sgm = false;
+  bool images() const { return !kohya_base.empty(); }
+};
+const AdapterKindRow& adapter_kind(AdapterKind kind);
 std::string_view kind_name(AdapterKind kind);
 std::string_view kind_title(AdapterKind kind);
 

@@ -5,29 +5,38 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/adapters/adapter_file.h"
 
 namespace lora {
 
+struct GgufName {
+  std::string_view module, tensor;  // "self_attn.q_proj", "attn_q"
+};
+
+// How GGUF keeps a family of models.
+struct GgufLayout {
+  std::string_view architecture;    // GGUF's name: llama (also Mistral), qwen2, ...
+  std::string_view layers;          // what the paths of modules begin with: "model.layers."
+  std::span<const GgufName> names;  // of the modules of a layer
+  bool permutes = false;            // rows of q and k: it keeps Meta's rotary layout
+};
+
 // What the export must know of the base model.
 struct GgufBase {
-  std::string architecture;  // GGUF's name: llama (also Mistral), qwen2, qwen3, gemma2, gpt2
-  std::string model_type;    // Hugging Face's: llama, mistral, ...
+  GgufLayout layout;
   std::int64_t heads = 0, kv_heads = 0;
   bool tied_embeddings = false;
 };
 
-// From the config.json of a Hugging Face folder (or the file itself). Throws Error for an
-// architecture without a known GGUF layout, naming the known ones.
-GgufBase read_gguf_base(const Path& folder);
-
 // The bytes of a GGUF adapter: general.type "adapter", adapter.type "lora", one
 // adapter.lora.alpha (per-module alphas and rsLoRA are folded into it and into lora_b), tensors
 // "<GGUF base tensor>.lora_a" [ne in, rank] and ".lora_b" [ne rank, out] in float32. Rows of lora_b
-// of q and k are permuted for llama and mistral, whose GGUF keeps Meta's rotary layout.
+// of q and k are permuted where the layout says so.
 // Throws Error for DoRA, image adapters, other tensors (embeddings, score), modules that GGUF has
 // no tensor for, lm_head on tied embeddings.
 std::string encode_gguf(const AdapterFile& adapter, const GgufBase& base);
@@ -50,6 +59,6 @@ struct GgufHeader {
 GgufHeader read_gguf_header(const Path& path);
 
 // The GGUF tensor of a module, "blk.0.attn_q.weight"; "" where there is none.
-std::string gguf_tensor_name(const std::string& module);
+std::string gguf_tensor_name(const std::string& module, const GgufLayout& layout);
 
 }  // namespace lora

@@ -15,8 +15,7 @@ namespace lora {
 namespace {
 
 void check_image(const AdapterFile& adapter, const char* format) {
-  if (adapter.kind == AdapterKind::llm || adapter.kind == AdapterKind::unknown ||
-      adapter.modules.empty()) {
+  if (!adapter_kind(adapter.kind).images() || adapter.modules.empty()) {
     fail(adapter.path.string(), ": an adapter for ", kind_title(adapter.kind),
          " cannot be written as ", format, "; use the format peft or gguf");
   }
@@ -44,16 +43,16 @@ bool has_large_kernels(const AdapterFile& adapter) {
 }
 
 Metadata kohya_metadata(const AdapterFile& adapter, const KohyaInfo& info, double alpha) {
-  const bool sdxl = adapter.kind == AdapterKind::sdxl, sd2 = adapter.kind == AdapterKind::sd2;
+  const AdapterKindRow& kind = adapter_kind(adapter.kind);
   const bool v = info.prediction_type == "v";
   const std::string rank = std::to_string(adapter.max_rank());
   Metadata all = info.extra;
-  const auto put = [&](const std::string& key, const std::string& value) {
+  const auto put = [&](const std::string& key, std::string_view value) {
     if (!value.empty()) all[key] = value;
   };
   put("format", "pt");
-  put("ss_v2", sd2 ? "True" : "False");
-  put("ss_base_model_version", sdxl ? "sdxl_base_v1-0" : sd2 ? (v ? "sd_v2_v" : "sd_v2") : "sd_v1");
+  put("ss_v2", kind.kohya_v2 ? "True" : "False");
+  put("ss_base_model_version", v ? kind.kohya_base_v : kind.kohya_base);
   put("ss_network_module", "networks.lora");
   put("ss_network_dim", rank);
   put("ss_network_alpha", number_text(alpha));
@@ -63,10 +62,7 @@ Metadata kohya_metadata(const AdapterFile& adapter, const KohyaInfo& info, doubl
   }
   put("ss_output_name", info.name);
   put("modelspec.sai_model_spec", "1.0.1");
-  put("modelspec.architecture",
-      sdxl  ? "stable-diffusion-xl-v1-base/lora"
-      : sd2 ? (v ? "stable-diffusion-v2-768-v/lora" : "stable-diffusion-v2-512/lora")
-            : "stable-diffusion-v1/lora");
+  put("modelspec.architecture", v ? kind.modelspec_v : kind.modelspec);
   put("modelspec.implementation", "diffusers");
   put("modelspec.title", info.name);
   put("modelspec.resolution", info.resolution);
@@ -131,7 +127,7 @@ std::string encode_kohya(const AdapterFile& adapter, const KohyaInfo& info) {
   TensorMap tensors = adapter.others;
   for (const AdapterModule& given : adapter.modules) {
     const AdapterModule module = without_core(rescale(given, alpha));
-    const std::string name = kohya_of_path(module.path, adapter.kind == AdapterKind::sdxl);
+    const std::string name = kohya_of_path(module.path, adapter_kind(adapter.kind).kohya_sgm);
     tensors[name + ".lora_down.weight"] = module.a;
     tensors[name + ".lora_up.weight"] = module.b;
     tensors[name + ".alpha"] = at::full({}, alpha, at::kFloat);

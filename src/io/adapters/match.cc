@@ -57,7 +57,7 @@ std::string range(double low, double high) {
 void check_family(const AdapterFile& adapter, const std::vector<LayerShape>& layers) {
   const std::string where = adapter.path.string();
   const bool image = is_image_model(layers);
-  const bool wants_image = adapter.kind != AdapterKind::llm && adapter.kind != AdapterKind::unknown;
+  const bool wants_image = adapter_kind(adapter.kind).images();
   if (image != wants_image) {
     fail(where, ": this adapter is for ", kind_title(adapter.kind), ", the base is ",
          image ? "Stable Diffusion" : "a language model", "; choose the adapter's own base model");
