@@ -16,7 +16,7 @@ find_library(CSV csv REQUIRED)
 pkg_check_modules(EXIV2 REQUIRED IMPORTED_TARGET exiv2)
 
 add_library(deps_light INTERFACE)
-target_link_libraries(deps_light INTERFACE yaml-cpp nlohmann_json::nlohmann_json CLI11::CLI11
+target_link_libraries(deps_light INTERFACE yaml-cpp nlohmann_json::nlohmann_json
   fmt::fmt OpenSSL::Crypto PkgConfig::PCRE2 Threads::Threads)
 
 add_library(deps_plain INTERFACE)

@@ -10,7 +10,7 @@ function(lora_test_sources out)
   set(${out} ${all} PARENT_SCOPE)
 endfunction()
 
-lora_test_sources(plain_tests src/base src/config src/io src/jinja src/tokenizers
+lora_test_sources(plain_tests src/base src/config src/cli src/io src/jinja src/tokenizers
   src/data src/versions)
 set(torch_io_tests ${plain_tests})
 list(FILTER torch_io_tests INCLUDE REGEX "src/io/((tensors|weight_source)_test\\.cc|adapters/)")
@@ -22,6 +22,8 @@ target_link_libraries(plain_tests PRIVATE lora_plain GTest::gtest GTest::gmock)
 
 lora_test_sources(torch_tests src/nn src/models src/train src/runs src/commands tests)
 add_executable(torch_tests ${torch_tests} ${torch_io_tests} tests/main.cc)
+# The whole of it: the table of commands names their functions weakly.
+target_link_libraries(torch_tests PRIVATE -Wl,--whole-archive lora_torch -Wl,--no-whole-archive)
 target_link_libraries(torch_tests PRIVATE lora_torch GTest::gtest GTest::gmock)
 lora_protobuf_first(torch_tests)
 if(LORA_PCH)

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "commands/commands.h"
+#include "cli/commands.h"
 
 extern "C" int lora_engine_main(int argc, char** argv);
 

@@ -2,13 +2,15 @@
 // The program: answers help at once, and loads the engine for everything else.
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
-#include "commands/commands.h"
+#include "cli/commands.h"
 #include "config/config.h"
 
 namespace {
@@ -38,9 +40,10 @@ EngineMain load_engine() {
   return reinterpret_cast<EngineMain>(dlsym(library, "lora_engine_main"));
 }
 
-// `lora help`, `lora help VERB`, `lora help config [KEY | --markdown]`.
+// `lora help`, `lora help VERB`, `lora help --markdown`, `lora help config [KEY | --markdown]`.
 std::string help_for(const std::string& topic, const std::string& detail) {
   if (topic.empty()) return lora::help_text();
+  if (topic == "--markdown") return lora::commands_markdown();
   if (topic != "config") return lora::help_text(topic);
   if (detail == "--markdown") return lora::config_markdown();
   return detail.empty() ? lora::config_help() : lora::config_help(detail);
@@ -53,7 +56,7 @@ int run(int argc, char** argv) {
     std::fputs(help_for(next, argc > 3 ? argv[3] : "").c_str(), stdout);
     return 0;
   }
-  if (next == "--help" || next == "-h") {
+  if (next == "-h" || std::find(argv, argv + argc, std::string_view("--help")) != argv + argc) {
     std::fputs(lora::help_text(verb).c_str(), stdout);
     return 0;
   }

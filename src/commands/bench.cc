@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/bench.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <dnnl.h>
 #include <fmt/format.h>
@@ -16,7 +17,6 @@
 #include "base/memory.h"
 #include "base/table.h"
 #include "base/text.h"
-#include "commands/cli.h"
 #include "io/aten.h"
 #include "nn/new_adapter.h"
 #include "train/adapter_parameters.h"
@@ -35,13 +35,6 @@ constexpr BenchRow kKinds[] = {
     {"text", bench_text},
     {"image", bench_image},
 };
-
-struct DtypeRow {
-  std::string_view name;
-  at::ScalarType type;
-};
-
-constexpr DtypeRow kDtypes[] = {{"bf16", at::kBFloat16}, {"f32", at::kFloat}};
 
 #if defined(NDEBUG) && defined(__OPTIMIZE__)
 constexpr bool kOptimised = true;
@@ -77,21 +70,18 @@ int run_bench(const Arguments& arguments) {
   return row_of(std::span<const BenchRow>(kKinds), "lora bench", arguments[0]).run(rest);
 }
 
-at::ScalarType BenchOptions::type() const {
-  return row_of(std::span<const DtypeRow>(kDtypes), "--dtype", dtype).type;
-}
+BenchOptions::BenchOptions(const CommandLine& line)
+    : preset(line.text("--preset")),
+      dtype(line.text("--dtype")),
+      targets(line.text("--targets")),
+      batch(line.whole("--batch")),
+      steps(line.whole("--steps")),
+      threads(static_cast<int>(line.whole("--threads"))),
+      checkpointing(line.given("--checkpointing")),
+      plain(line.given("--plain")),
+      json(line.given("--json")) {}
 
-void add_options(CLI::App& app, BenchOptions& o) {
-  app.add_option("--preset", o.preset);
-  app.add_option("--dtype", o.dtype);
-  app.add_option("--targets", o.targets);
-  app.add_option("--batch", o.batch)->check(CLI::Range(1, 4096));
-  app.add_option("--steps", o.steps)->check(CLI::Range(1, 1000000));
-  app.add_option("--threads", o.threads)->check(CLI::Range(0, 4096));
-  app.add_flag("--checkpointing", o.checkpointing);
-  app.add_flag("--plain", o.plain);
-  app.add_flag("--json", o.json);
-}
+at::ScalarType BenchOptions::type() const { return dtype == "f32" ? at::kFloat : at::kBFloat16; }
 
 void start_bench(const BenchOptions& options) {
   choose_machine({.threads = options.threads});

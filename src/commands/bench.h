@@ -10,13 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "commands/commands.h"
+#include "cli/command_line.h"
 #include "models/model.h"
 #include "train/optimizers.h"
-
-namespace CLI {
-class App;
-}
 
 namespace lora {
 
@@ -27,14 +23,14 @@ int bench_image(const Arguments& arguments);
 constexpr std::int64_t kBenchRank = 8;
 
 struct BenchOptions {
-  std::string preset, dtype = "bf16", targets;
-  std::int64_t batch = 1, steps = 5;
+  explicit BenchOptions(const CommandLine& line);
+  at::ScalarType type() const;
+
+  std::string preset, dtype, targets;
+  std::int64_t batch = 0, steps = 0;
   int threads = 0;
   bool checkpointing = false, plain = false, json = false;
-
-  at::ScalarType type() const;  // throws Error (usage) for an unknown dtype
 };
-void add_options(CLI::App& app, BenchOptions& options);
 
 // Threads, random seed; call before a model is made.
 void start_bench(const BenchOptions& options);

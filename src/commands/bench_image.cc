@@ -6,7 +6,6 @@
 
 #include "base/table.h"
 #include "commands/bench.h"
-#include "commands/cli.h"
 #include "io/aten.h"
 #include "models/noise.h"
 #include "models/sd_kinds.h"
@@ -29,22 +28,14 @@ constexpr PresetRow kPresets[] = {
 constexpr std::int64_t kTextPositions = 77;
 
 struct Options : BenchOptions {
-  std::int64_t resolution = 512;
-};
-
-Options parse(const Arguments& arguments) {
-  Options o;
-  o.preset = "sd15";
-  o.targets = "to_q,to_k,to_v,to_out.0";
-  CLI::App app;
-  add_options(app, o);
-  app.add_option("--resolution", o.resolution)->check(CLI::Range(64, 4096));
-  parse_arguments(app, "bench image", arguments);
-  if (o.resolution % 8 != 0) {
-    fail_usage("--resolution: ", o.resolution, " is not a multiple of 8");
+  explicit Options(const CommandLine& line)
+      : BenchOptions(line), resolution(line.whole("--resolution")) {
+    if (resolution % 8 == 0) return;
+    fail_usage("--resolution: ", resolution, " is not a multiple of 8");
   }
-  return o;
-}
+
+  std::int64_t resolution;
+};
 
 std::unique_ptr<StableDiffusion> make_model(const Options& o) {
   const SdKind kind = row_of(std::span<const PresetRow>(kPresets), "--preset", o.preset).kind;
@@ -88,7 +79,7 @@ Json report(const Options& o, const StableDiffusion& model, const BenchRun& run)
 }  // namespace
 
 int bench_image(const Arguments& arguments) {
-  const Options o = parse(arguments);
+  const Options o(CommandLine("bench image", arguments));
   start_bench(o);
   const FusedKernels fused(!o.plain);
   const auto model = make_model(o);

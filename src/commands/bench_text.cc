@@ -8,7 +8,6 @@
 
 #include "base/table.h"
 #include "commands/bench.h"
-#include "commands/cli.h"
 #include "data/batch.h"
 #include "io/aten.h"
 #include "models/models.h"
@@ -34,22 +33,12 @@ constexpr PresetRow kPresets[] = {
 
 constexpr std::int64_t kVocabulary = 32000;
 struct Options : BenchOptions {
-  std::int64_t length = 512;
-  double labelled = 0.5;
-};
+  explicit Options(const CommandLine& line)
+      : BenchOptions(line), length(line.whole("--length")), labelled(line.real("--labelled")) {}
 
-Options parse(const Arguments& arguments) {
-  Options o;
-  o.preset = "llama-110m";
-  o.targets = "q_proj,v_proj";
-  o.batch = 4;
-  CLI::App app;
-  add_options(app, o);
-  app.add_option("--length", o.length)->check(CLI::Range(2, 1 << 20));
-  app.add_option("--labelled", o.labelled)->check(CLI::Range(0.0, 1.0));
-  parse_arguments(app, "bench text", arguments);
-  return o;
-}
+  std::int64_t length;
+  double labelled;
+};
 
 std::unique_ptr<CausalLM> make_model(const Options& o) {
   const PresetRow& preset = row_of(std::span<const PresetRow>(kPresets), "--preset", o.preset);
@@ -99,7 +88,7 @@ Json report(const Options& o, const CausalLM& model, const BenchRun& run) {
 }  // namespace
 
 int bench_text(const Arguments& arguments) {
-  const Options o = parse(arguments);
+  const Options o(CommandLine("bench text", arguments));
   start_bench(o);
   const FusedKernels fused(!o.plain);
   const auto model = make_model(o);

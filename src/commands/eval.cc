@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "commands/eval.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,7 +8,8 @@
 
 #include "base/error.h"
 #include "base/reading.h"
-#include "commands/cli.h"
+#include "cli/command_line.h"
+#include "commands/session_options.h"
 #include "runs/evaluate.h"
 
 namespace lora {
@@ -21,40 +20,25 @@ using Json = nlohmann::json;
 struct EvalArguments {
   SessionOptions session;
   std::vector<std::string> versions, data;
-  std::string root = "output", format = "auto";
+  std::string root, format;
   std::int64_t max_length = 0;
   bool exact_match = false, json = false;
   bool images = false;  // the kind of base
 };
 
-void refuse_text_options(const CLI::App& app) {
-  for (const char* name : {"--template", "--dataset-format", "--max-seq-length", "--exact-match"}) {
-    if (app.count(name) == 0) continue;
-    fail_usage("lora eval: ", name, ": is for texts (found a --base for images); leave it out");
-  }
-}
-
 EvalArguments parse(const Arguments& arguments) {
-  EvalArguments a;
-  CLI::App app;
-  app.add_option("--base", a.session.base);
-  app.add_option("--version", a.versions)->allow_extra_args(false);
-  app.add_option("--data", a.data)->allow_extra_args(false);
-  app.add_option("--template", a.session.prompt_template);
-  app.add_option("--dataset-format", a.format);
-  app.add_option("--max-seq-length", a.max_length)->check(CLI::PositiveNumber);
-  app.add_option("--device", a.session.device);
-  app.add_option("--dtype", a.session.dtype);
-  app.add_option("--threads", a.session.threads)->check(CLI::NonNegativeNumber);
-  app.add_option("--root", a.root);
-  app.add_flag("--exact-match", a.exact_match);
-  app.add_flag("--json", a.json);
-  parse_arguments(app, "eval", arguments);
-  if (a.session.base.empty()) fail_usage("lora eval: --base is missing; name the base model");
-  if (a.data.empty()) fail_usage("lora eval: --data is missing; name the file to measure on");
-  a.images = is_image_base(a.session.base);
-  if (a.images) refuse_text_options(app);
-  return a;
+  const CommandLine line("eval", arguments);
+  const bool images = is_image_base(line.text("--base"));
+  line.settle(images ? kOfImages : kOfTexts);
+  return {.session = session_options(line),
+          .versions = line.list("--version"),
+          .data = line.list("--data"),
+          .root = line.text("--root"),
+          .format = line.text("--dataset-format"),
+          .max_length = line.whole("--max-seq-length"),
+          .exact_match = line.given("--exact-match"),
+          .json = line.given("--json"),
+          .images = images};
 }
 
 // Scores of every version on every data set, the versions of one set together.

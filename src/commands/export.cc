@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "commands/export.h"
-
 #include <fmt/format.h>
 
 #include <array>
@@ -9,7 +7,7 @@
 #include "base/error.h"
 #include "base/reading.h"
 #include "base/table.h"
-#include "commands/cli.h"
+#include "cli/command_line.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/adapters/gguf.h"
 #include "models/models.h"
@@ -22,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct ExportArguments {
-  std::string version, format, output, base, root = "output";
+  std::string version, format, output, base, root;
 };
 
 void refuse_existing(const Path& path) {
@@ -100,14 +98,12 @@ constexpr std::array kFormats = {Format{"peft", export_peft}, Format{"gguf", exp
 }  // namespace
 
 int run_export(const Arguments& arguments) {
-  ExportArguments a;
-  CLI::App app;
-  app.add_option("--version", a.version)->required();
-  app.add_option("--format", a.format)->required();
-  app.add_option("--output", a.output)->required();
-  app.add_option("--base", a.base);
-  app.add_option("--root", a.root);
-  parse_arguments(app, "export", arguments);
+  const CommandLine line("export", arguments);
+  const ExportArguments a = {.version = line.text("--version"),
+                             .format = line.text("--format"),
+                             .output = line.text("--output"),
+                             .base = line.text("--base"),
+                             .root = line.text("--root")};
   const Format& format = row_of(std::span<const Format>(kFormats), "format", a.format);
   const LocatedVersion version = locate_version(a.version, a.root);
   const AdapterFile adapter = read_located(version, version.weights);

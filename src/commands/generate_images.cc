@@ -6,27 +6,19 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "commands/cli.h"
-#include "commands/generate.h"
+#include "cli/command_line.h"
+#include "commands/session_options.h"
 #include "runs/image_data.h"
 #include "runs/pictures.h"
 
 namespace lora {
-namespace {
 
-struct ImageArguments {
-  SessionOptions session;
-  std::string size, root = "output";
-  std::vector<std::string> versions;
-  PictureJob job;
-  bool json = false;
-};
+int generate_images(const CommandLine& line);  // called in generate.cc
+
+namespace {
 
 // A PNG or a folder, and new.
 void check_output(const Path& output) {
-  if (output.empty()) {
-    fail_usage("lora generate: --output is missing; name the PNG, or the folder, to write");
-  }
   if (std::filesystem::exists(output)) {
     fail_usage(output.string(),
                ": exists already and is never overwritten; choose another --output");
@@ -38,52 +30,38 @@ void check_output(const Path& output) {
   }
 }
 
-ImageArguments parse(const Arguments& arguments) {
-  ImageArguments a;
-  std::string output;
-  CLI::App app;
-  app.add_option("--base", a.session.base);
-  app.add_option("--version", a.versions)->allow_extra_args(false);
-  app.add_option("--prompt", a.job.prompts)->allow_extra_args(false);
-  app.add_option("--negative", a.job.request.negative);
-  app.add_option("--steps", a.job.request.steps)->check(CLI::PositiveNumber);
-  app.add_option("--guidance", a.job.request.guidance)->check(CLI::NonNegativeNumber);
-  app.add_option("--sampler", a.job.request.sampler);
-  app.add_option("--seed", a.job.request.seed);
-  app.add_option("--size", a.size);
-  app.add_option("--clip-skip", a.job.request.clip_skip);
-  app.add_option("--count", a.job.count)->check(CLI::PositiveNumber);
-  app.add_option("--output", output);
-  app.add_option("--device", a.session.device);
-  app.add_option("--dtype", a.session.dtype);
-  app.add_option("--threads", a.session.threads)->check(CLI::NonNegativeNumber);
-  app.add_option("--root", a.root);
-  app.add_flag("--json", a.json);
-  parse_arguments(app, "generate", arguments);
-  if (a.job.prompts.empty()) fail_usage("lora generate: --prompt is missing; write what to draw");
-  check_output(output);
-  a.job.output = output;
-  return a;
+PictureJob job_of(const CommandLine& line) {
+  check_output(line.text("--output"));
+  return {.prompts = line.list("--prompt"),
+          .count = line.whole("--count"),
+          .request = {.negative = line.text("--negative"),
+                      .steps = line.whole("--steps"),
+                      .guidance = line.real("--guidance"),
+                      .sampler = line.text("--sampler"),
+                      .seed = line.whole("--seed"),
+                      .clip_skip = line.whole("--clip-skip")},
+          .output = line.text("--output")};
 }
 
 }  // namespace
 
-int generate_images(const Arguments& arguments) {
-  ImageArguments a = parse(arguments);
-  const std::vector<NamedVersion> versions = name_versions(a.versions, a.root);
-  const ImageSession session = open_image_session(a.session);
-  const Size size =
-      a.size.empty() ? Size{session.side(), session.side()} : parse_size(a.size, "--size");
-  a.job.request.width = size.width;
-  a.job.request.height = size.height;
+int generate_images(const CommandLine& line) {
+  PictureJob job = job_of(line);
+  const std::vector<NamedVersion> versions =
+      name_versions(line.list("--version"), line.text("--root"));
+  const ImageSession session = open_image_session(session_options(line));
+  const Size size = line.given("--size") ? parse_size(line.text("--size"), "--size")
+                                         : Size{session.side(), session.side()};
+  job.request.width = size.width;
+  job.request.height = size.height;
   const auto start = std::chrono::steady_clock::now();
-  const std::int64_t pictures = draw_pictures(session, versions, a.job);
+  const std::int64_t pictures = draw_pictures(session, versions, job);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  if (!a.json) {
-    std::cout << a.job.output.string() << "\n";
+  if (!line.given("--json")) {
+    std::cout << job.output.string() << "\n";
     return 0;
   }
-  nlohmann::json json = {{"output", a.job.output.string()},
+  nlohmann::json json = {{"output", job.output.string()},
                          {"seconds", seconds.count()},
                          {"size", {size.width, size.height}},
                          {"pictures", pictures}};

@@ -6,8 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/reading.h"
-#include "commands/cli.h"
-#include "commands/export.h"
+#include "cli/command_line.h"
 #include "io/adapters/peft_config.h"
 #include "runs/adapter_version.h"
 #include "versions/store.h"
@@ -58,14 +57,12 @@ Version manifest_of(const ImportArguments& a, const AdapterFile& adapter) {
 }  // namespace
 
 int run_import(const Arguments& arguments) {
-  ImportArguments a;
-  CLI::App app;
-  app.add_option("file", a.file)->required();
-  app.add_option("--output", a.output)->required();
-  app.add_option("--base", a.base);
-  app.add_option("--alpha", a.alpha)->check(CLI::PositiveNumber);
-  app.add_flag("--ignore-others", a.ignore_others);
-  parse_arguments(app, "import", arguments);
+  const CommandLine line("import", arguments);
+  ImportArguments a = {.file = line.text("file"),
+                       .output = line.text("--output"),
+                       .base = line.text("--base"),
+                       .alpha = line.real("--alpha"),
+                       .ignore_others = line.given("--ignore-others")};
   while (a.output.size() > 1 && a.output.ends_with('/')) a.output.pop_back();
   const AdapterFile adapter = reading([&] { return read_foreign(a); });
   const Version version = manifest_of(a, adapter);

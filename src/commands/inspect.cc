@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "commands/inspect.h"
-
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -8,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/reading.h"
-#include "commands/cli.h"
+#include "cli/command_line.h"
 #include "runs/describe.h"
 #include "versions/store.h"
 
@@ -104,16 +102,11 @@ void print_tree(const Json& json, const std::string& indent) {
 }  // namespace
 
 int run_inspect(const Arguments& arguments) {
-  std::string path, root = "output";
-  bool as_json = false;
-  CLI::App app;
-  app.add_option("path", path)->required();
-  app.add_option("--root", root);
-  app.add_flag("--json", as_json);
-  parse_arguments(app, "inspect", arguments);
-  if (!std::filesystem::exists(path)) path = locate_version(path, root).folder.string();
+  const CommandLine line("inspect", arguments);
+  Path path = line.text("path");
+  if (!std::filesystem::exists(path)) path = locate_version(path, line.text("--root")).folder;
   const Json json = reading([&] { return describe(path); });
-  if (as_json) {
+  if (line.given("--json")) {
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
     return 0;
   }

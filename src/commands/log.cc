@@ -4,8 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
-#include "commands/cli.h"
-#include "commands/history.h"
+#include "cli/command_line.h"
 #include "config/version_name.h"
 #include "versions/report.h"
 
@@ -39,14 +38,10 @@ std::string as_line(const ListedVersion& row, const Path& root) {
 }  // namespace
 
 int run_log(const Arguments& arguments) {
-  std::string root = "output";
-  bool json = false;
-  CLI::App app;
-  app.add_option("--root,--output", root);
-  app.add_flag("--json", json);
-  parse_arguments(app, "log", arguments);
+  const CommandLine line("log", arguments);
+  const std::string root = line.text("--root");
   const std::vector<ListedVersion> list = list_versions(root);
-  if (json) {
+  if (line.given("--json")) {
     fmt::print("{}\n", list_report(root, list).dump(2));
     return 0;
   }

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "commands/prepare.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,18 +11,21 @@
 #include "base/progress.h"
 #include "base/reading.h"
 #include "base/text.h"
-#include "commands/cli.h"
+#include "cli/command_line.h"
 #include "config/config.h"
 #include "data/prepare_images.h"
 #include "models/blip.h"
 
 namespace lora {
+
+int run_prepare_text(const Arguments& arguments);  // prepare_text.cc
+
 namespace {
 
 using Json = nlohmann::json;
 
 struct PrepareArguments {
-  std::string input, output, config, metadata, background = "white", caption = "auto";
+  std::string output, model;  // of captions: "auto" or a folder
   ImageDataOptions images;
   bool json = false;
 };
@@ -34,54 +35,62 @@ Colour colour_of(const std::string& text) {
   if (text == "white") return {255, 255, 255};
   if (text == "black") return {0, 0, 0};
   if (text == "grey" || text == "gray") return {128, 128, 128};
-  unsigned int r = 0, g = 0, b = 0;
-  if (text.size() == 7 && std::sscanf(text.c_str(), "#%2x%2x%2x", &r, &g, &b) == 3) {
-    return {static_cast<std::uint8_t>(r), static_cast<std::uint8_t>(g),
-            static_cast<std::uint8_t>(b)};
+  const std::string digits = text.starts_with('#') ? text.substr(1) : "";
+  if (digits.size() == 6 &&
+      std::ranges::all_of(digits, [](unsigned char c) { return std::isxdigit(c) != 0; })) {
+    const auto channel = [&](std::size_t at) {
+      return static_cast<std::uint8_t>(std::stoi(digits.substr(at, 2), nullptr, 16));
+    };
+    return {channel(0), channel(2), channel(4)};
   }
   fail_usage("lora prepare images: --background: '", text,
              "' is no colour (expected white, black, grey or #rrggbb); choose one of them");
 }
 
-void add_options(CLI::App& app, PrepareArguments& a) {
-  ImageConfig& sizes = a.images.images;
-  app.add_option("--input", a.input);
-  app.add_option("--output", a.output);
-  app.add_option("--config", a.config);
-  app.add_option("--metadata", a.metadata);
-  app.add_option("--resolution", sizes.resolution)->check(CLI::Range(8, 8192));
-  app.add_flag("--buckets", sizes.buckets);
-  app.add_option("--bucket-min", sizes.bucket_min)->check(CLI::Range(8, 8192));
-  app.add_option("--bucket-max", sizes.bucket_max)->check(CLI::Range(8, 8192));
-  app.add_option("--bucket-step", sizes.bucket_step)->check(CLI::Range(1, 1024));
-  app.add_flag("--upscale", a.images.upscale);
-  app.add_flag("--smart-crop", a.images.smart_crop);
-  app.add_flag("--keep-duplicates", a.images.keep_duplicates);
-  app.add_option("--min-sharpness", a.images.min_sharpness)->check(CLI::NonNegativeNumber);
-  app.add_option("--background", a.background);
-  app.add_option("--caption,--model", a.caption);
-  app.add_option("--trigger", a.images.captions.trigger);
-  app.add_option("--prefix", a.images.captions.prefix);
-  app.add_option("--suffix", a.images.captions.suffix);
-  app.add_flag("!--no-clean", a.images.captions.clean);
-  app.add_flag("--json", a.json);
+// What `prepare images` and `label` have in common.
+PrepareArguments take_captions(const CommandLine& line, std::string_view model) {
+  PrepareArguments a;
+  a.output = line.text("--output");
+  a.model = line.text(model);
+  a.json = line.given("--json");
+  a.images.folder = line.text("--input");
+  a.images.metadata = line.text("--metadata");
+  a.images.captions.trigger = line.text("--trigger");
+  a.images.captions.prefix = line.text("--prefix");
+  a.images.captions.suffix = line.text("--suffix");
+  a.images.captions.clean = !line.given("--no-clean");
+  return a;
+}
+
+void take_sizes(ImageDataOptions& images, const CommandLine& line) {
+  images.images.resolution = line.whole("--resolution");
+  images.images.bucket_min = line.whole("--bucket-min");
+  images.images.bucket_max = line.whole("--bucket-max");
+  images.images.bucket_step = line.whole("--bucket-step");
+  images.images.buckets = line.given("--buckets");
+  images.upscale = line.given("--upscale");
+  images.smart_crop = line.given("--smart-crop");
+  images.keep_duplicates = line.given("--keep-duplicates");
+  images.min_sharpness = line.real("--min-sharpness");
+  images.background = colour_of(line.text("--background"));
 }
 
 // Keys of a training configuration, where one is given; options on the line win.
-void take_config(PrepareArguments& a, const CLI::App& app) {
-  if (a.config.empty()) return;
-  const Config config = load_config(a.config);
-  const auto given = [&](const char* name) { return app.count(name) > 0; };
-  if (!given("--input")) a.input = config.data.train_data_dir;
-  if (!given("--output")) a.output = Path(a.input).lexically_normal().string() + "_prepared";
-  if (!given("--metadata")) a.metadata = config.data.metadata_path;
+void take_config(PrepareArguments& a, const CommandLine& line) {
+  if (!line.given("--config")) return;
+  const Config config = load_config(line.text("--config"));
+  const auto absent = [&](const char* name) { return !line.given(name); };
   ImageConfig& sizes = a.images.images;
-  if (!given("--resolution")) sizes.resolution = config.images.resolution;
-  if (!given("--buckets")) sizes.buckets = config.images.buckets;
-  if (!given("--bucket-min")) sizes.bucket_min = config.images.bucket_min;
-  if (!given("--bucket-max")) sizes.bucket_max = config.images.bucket_max;
-  if (!given("--bucket-step")) sizes.bucket_step = config.images.bucket_step;
-  if (!given("--trigger")) a.images.captions.trigger = config.images.trigger_word;
+  if (absent("--input")) a.images.folder = config.data.train_data_dir;
+  if (a.images.folder.empty()) line.fail_missing("--input");
+  if (absent("--output")) a.output = a.images.folder.lexically_normal().string() + "_prepared";
+  if (absent("--metadata")) a.images.metadata = config.data.metadata_path;
+  if (absent("--resolution")) sizes.resolution = config.images.resolution;
+  if (absent("--buckets")) sizes.buckets = config.images.buckets;
+  if (absent("--bucket-min")) sizes.bucket_min = config.images.bucket_min;
+  if (absent("--bucket-max")) sizes.bucket_max = config.images.bucket_max;
+  if (absent("--bucket-step")) sizes.bucket_step = config.images.bucket_step;
+  if (absent("--trigger")) a.images.captions.trigger = config.images.trigger_word;
 }
 
 // Buckets of a small resolution need small steps.
@@ -101,28 +110,11 @@ void check_buckets(const ImageConfig& sizes) {
   }
 }
 
-PrepareArguments parse(const std::string& verb, const Arguments& arguments) {
-  PrepareArguments a;
-  CLI::App app;
-  add_options(app, a);
-  parse_arguments(app, verb, arguments);
-  take_config(a, app);
-  if (a.input.empty())
-    fail_usage("lora ", verb, ": --input is missing; name the folder of pictures");
-  if (a.output.empty())
-    fail_usage(
-        "lora ", verb, ": --output is missing; name ",
-        verb == "label" ? "the table to write, such as metadata.csv" : "the folder to write");
-  check_buckets(a.images.images);
-  a.images.folder = a.input;
-  a.images.metadata = a.metadata;
-  a.images.background = colour_of(a.background);
-  if (a.caption != "auto") {
-    const std::shared_ptr<const Blip> model = Blip::load(a.caption);
-    a.images.captioner = [model](const Image& image) { return model->caption(image); };
-    a.images.captioner_name = sha256_file(Path(a.caption) / "config.json") + a.caption;
-  }
-  return a;
+void load_captioner(PrepareArguments& a) {
+  if (a.model == "auto") return;
+  const std::shared_ptr<const Blip> model = Blip::load(a.model);
+  a.images.captioner = [model](const Image& image) { return model->caption(image); };
+  a.images.captioner_name = sha256_file(Path(a.model) / "config.json") + a.model;
 }
 
 // A bar on a terminal; elsewhere a line every ten seconds and at the end of each part.
@@ -248,7 +240,12 @@ Json report_json(const PrepareReport& report, const std::string& output) {
 }
 
 int run_prepare_images(const Arguments& arguments) {
-  const PrepareArguments a = reading([&] { return parse("prepare images", arguments); });
+  const CommandLine line("prepare images", arguments);
+  PrepareArguments a = take_captions(line, "--caption");
+  take_sizes(a.images, line);
+  take_config(a, line);
+  check_buckets(a.images.images);
+  reading([&] { load_captioner(a); });
   const PrepareReport report = prepare_images(a.images, a.output, progress_lines());
   if (a.json) {
     std::cout << report_json(report, a.output).dump(2) << "\n";
@@ -264,16 +261,19 @@ int run_prepare_images(const Arguments& arguments) {
   return 0;
 }
 
-// What `lora prepare --config FILE` is about.
+// `lora prepare --config FILE [...]`: the file says of what kind the rest is.
 int run_prepare_config(const Arguments& arguments) {
-  const auto at = std::ranges::find(arguments, "--config");
-  if (at == arguments.end() || at + 1 == arguments.end()) {
+  std::string file;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].starts_with("--config=")) file = arguments[i].substr(9);
+    if (arguments[i] == "--config" && i + 1 < arguments.size()) file = arguments[i + 1];
+  }
+  if (file.empty()) {
     fail_usage("lora prepare: what to prepare is missing; type `lora prepare images`, ",
                "`lora prepare text` or `lora prepare --config FILE`");
   }
-  const Config config = load_config(*(at + 1));
-  return config.task_type == "text-to-image" ? run_prepare_images(arguments)
-                                             : run_prepare_text(arguments);
+  return is_image_task(load_config(file)) ? run_prepare_images(arguments)
+                                          : run_prepare_text(arguments);
 }
 
 }  // namespace
@@ -289,7 +289,9 @@ int run_prepare(const Arguments& arguments) {
 }
 
 int run_label(const Arguments& arguments) {
-  PrepareArguments a = reading([&] { return parse("label", arguments); });
+  const CommandLine line("label", arguments);
+  PrepareArguments a = take_captions(line, "--model");
+  reading([&] { load_captioner(a); });
   a.images.upscale = true;  // the size is not looked at: captions only
   a.images.images.bucket_step = 1;
   const PrepareReport report = label_images(a.images, a.output, progress_lines());

@@ -8,8 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "commands/cli.h"
-#include "commands/prepare.h"
+#include "cli/command_line.h"
 #include "config/config.h"
 #include "data/prompt_template.h"
 
@@ -21,32 +20,29 @@ using Json = nlohmann::json;
 constexpr std::size_t kShown = 20;  // notes on the screen; all are in the report
 
 struct TextArguments {
-  std::string input, output, config, base, prompt_template = "auto";
-  std::vector<std::string> columns;
-  std::int64_t max_seq_length = 1024;
+  std::string output, base, prompt_template;
+  std::int64_t max_seq_length = 0;
   PrepareTextOptions text;
   bool json = false;
 };
 
-void add_options(CLI::App& app, TextArguments& a) {
-  app.add_option("--input", a.input);
-  app.add_option("--output", a.output);
-  app.add_option("--config", a.config);
-  app.add_option("--format", a.text.format);
-  app.add_option("--column", a.columns);
-  app.add_option("--similarity", a.text.similarity)->check(CLI::Range(0.1, 1.0));
-  app.add_flag("--keep-duplicates", a.text.keep_duplicates);
-  app.add_option("--validation-split", a.text.validation_split)->check(CLI::Range(0.0, 0.9));
-  app.add_option("--seed", a.text.seed);
-  app.add_option("--base", a.base);
-  app.add_option("--template", a.prompt_template);
-  app.add_option("--max-seq-length", a.max_seq_length)->check(CLI::Range(8, 1048576));
-  app.add_flag("--json", a.json);
+TextArguments take(const CommandLine& line) {
+  return {.output = line.text("--output"),
+          .base = line.text("--base"),
+          .prompt_template = line.text("--template"),
+          .max_seq_length = line.whole("--max-seq-length"),
+          .text = {.input = line.text("--input"),
+                   .format = line.text("--format"),
+                   .similarity = line.real("--similarity"),
+                   .keep_duplicates = line.given("--keep-duplicates"),
+                   .validation_split = line.real("--validation-split"),
+                   .seed = line.whole("--seed")},
+          .json = line.given("--json")};
 }
 
 // "question=instruction": the column `question` has the role `instruction`.
-void take_columns(TextArguments& a) {
-  for (const std::string& text : a.columns) {
+void take_columns(TextArguments& a, const std::vector<std::string>& columns) {
+  for (const std::string& text : columns) {
     const std::size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
       fail_usage("lora prepare text: --column: '", text, "' has no role and name (expected ",
@@ -57,40 +53,33 @@ void take_columns(TextArguments& a) {
 }
 
 // Keys of a training configuration, where one is given; options on the line win.
-void take_config(TextArguments& a, const CLI::App& app) {
-  if (a.config.empty()) return;
-  const Config config = load_config(a.config);
-  const auto given = [&](const char* name) { return app.count(name) > 0; };
-  if (!given("--input")) {
-    a.input =
+void take_config(TextArguments& a, const CommandLine& line) {
+  if (!line.given("--config")) return;
+  const Config config = load_config(line.text("--config"));
+  const auto absent = [&](const char* name) { return !line.given(name); };
+  if (absent("--input")) {
+    a.text.input =
         config.data.metadata_path.empty() ? config.data.train_data_dir : config.data.metadata_path;
   }
-  if (!given("--output")) {
-    Path input = Path(a.input).lexically_normal();
+  if (absent("--output")) {
+    Path input = a.text.input.lexically_normal();
     if (!input.has_filename()) input = input.parent_path();  // "data/"
     a.output = input.replace_extension().string() + "_prepared";
   }
-  if (!given("--format")) a.text.format = config.data.dataset_format;
-  if (!given("--column")) a.text.columns = config.data.columns;
-  if (!given("--validation-split")) a.text.validation_split = config.data.validation_split;
-  if (!given("--seed")) a.text.seed = config.seed;
-  if (!given("--base")) a.base = config.base_model;
-  if (!given("--template")) a.prompt_template = config.text.prompt_template;
-  if (!given("--max-seq-length")) a.max_seq_length = config.text.max_seq_length;
+  if (absent("--format")) a.text.format = config.data.dataset_format;
+  if (absent("--column")) a.text.columns = config.data.columns;
+  if (absent("--validation-split")) a.text.validation_split = config.data.validation_split;
+  if (absent("--seed")) a.text.seed = config.seed;
+  if (absent("--base")) a.base = config.base_model;
+  if (absent("--template")) a.prompt_template = config.text.prompt_template;
+  if (absent("--max-seq-length")) a.max_seq_length = config.text.max_seq_length;
 }
 
 TextArguments parse(const Arguments& arguments) {
-  TextArguments a;
-  CLI::App app;
-  add_options(app, a);
-  parse_arguments(app, "prepare text", arguments);
-  take_config(a, app);
-  take_columns(a);
-  if (a.input.empty()) {
-    fail_usage("lora prepare text: --input is missing; name a file or folder of texts");
-  }
-  if (a.output.empty()) fail_usage("lora prepare text: --output is missing; name a folder");
-  a.text.input = a.input;
+  const CommandLine line("prepare text", arguments);
+  TextArguments a = take(line);
+  take_config(a, line);
+  take_columns(a, line.list("--column"));
   return a;
 }
 

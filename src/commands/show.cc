@@ -5,8 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "commands/cli.h"
-#include "commands/history.h"
+#include "cli/command_line.h"
 #include "versions/lineage.h"
 #include "versions/report.h"
 #include "versions/store.h"
@@ -75,19 +74,14 @@ void print_version(const Version& version, const Path& root) {
 }  // namespace
 
 int run_show(const Arguments& arguments) {
-  std::string name, root = "output";
-  bool json = false;
-  CLI::App app;
-  app.add_option("version", name)->required();
-  app.add_option("--root,--output", root);
-  app.add_flag("--json", json);
-  parse_arguments(app, "show", arguments);
-  const LocatedVersion found = locate_version(name, root);
+  const CommandLine line("show", arguments);
+  const std::string name = line.text("version");
+  const LocatedVersion found = locate_version(name, line.text("--root"));
   if (!found.version) {
     fail_usage("lora show: ", name, ": no version (found an adapter without ", kManifestName,
                "); `lora inspect ", name, "` describes it");
   }
-  if (json) {
+  if (line.given("--json")) {
     fmt::print("{}\n", version_report(found.folder).dump(2));
   } else {
     print_version(*found.version, root_of(found.folder));

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The run itself: src/runs (plan.cc, execute.cc).
-#include "commands/train.h"
-
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -9,7 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/reading.h"
-#include "commands/cli.h"
+#include "cli/command_line.h"
 #include "runs/execute.h"
 #include "runs/plan.h"
 
@@ -23,15 +21,12 @@ struct Options {
 };
 
 Options parse(const Arguments& arguments) {
-  Options options;
-  CLI::App app;
-  app.add_option("--config", options.config)->required();
-  app.add_flag("--check", options.check);
-  app.add_flag("--resume", options.resume);
-  app.add_flag("--json", options.json);
-  app.add_option("overrides", options.overrides);
-  parse_arguments(app, "train", arguments);
-  return options;
+  const CommandLine line("train", arguments);
+  return {.config = line.text("--config"),
+          .overrides = line.list("overrides"),
+          .check = line.given("--check"),
+          .resume = line.given("--resume"),
+          .json = line.given("--json")};
 }
 
 RunRequest request_of(const Options& options) {

@@ -8,8 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "commands/cli.h"
-#include "commands/history.h"
+#include "cli/command_line.h"
 #include "versions/report.h"
 #include "versions/store.h"
 
@@ -49,14 +48,10 @@ void print_report(const VerifyReport& report) {
 }  // namespace
 
 int run_verify(const Arguments& arguments) {
-  std::vector<std::string> names;
-  std::string root = "output";
-  bool json = false;
-  CLI::App app;
-  app.add_option("versions", names);
-  app.add_option("--root,--output", root);
-  app.add_flag("--json", json);
-  parse_arguments(app, "verify", arguments);
+  const CommandLine line("verify", arguments);
+  const std::vector<std::string>& names = line.list("versions");
+  const std::string root = line.text("--root");
+  const bool json = line.given("--json");
   std::vector<Path> folders;
   for (const std::string& name : names) folders.push_back(folder_of(name, root));
   if (names.empty()) folders = all_folders(root);

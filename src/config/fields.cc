@@ -143,14 +143,6 @@ std::vector<std::string> field_names() {
 
 std::string_view type_name(const Field& field) { return std::visit(TypeName{}, field.member); }
 
-std::string range_text(const Range& range) {
-  const bool low = range.low != Range{}.low;
-  const bool high = range.high != Range{}.high;
-  if (low && high) return fmt::format("{:.15g} to {:.15g}", range.low, range.high);
-  if (low) return fmt::format("{} {:.15g}", range.open ? "greater than" : "at least", range.low);
-  return high ? fmt::format("at most {:.15g}", range.high) : "";
-}
-
 std::optional<std::string> value_text(const Config& config, const Field& field) {
   // The rows give access for writing as well; nothing is written here.
   Config& values = const_cast<Config&>(config);

@@ -4,7 +4,6 @@
 // To add a key: one member in groups.h, one row in a fields_*.cc.
 #pragma once
 
-#include <limits>
 #include <map>
 #include <optional>
 #include <span>
@@ -13,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/range.h"
 #include "config/config.h"
 
 namespace lora {
@@ -61,16 +61,6 @@ constexpr auto in_watch = &value_in_group<&Config::watch, Key>;
 template <auto Key>
 constexpr auto in_sampling = &value_in_group<&Config::sampling, Key>;
 
-// Numbers allowed: low to high, both included unless `open` (then greater than low).
-struct Range {
-  double low = -std::numeric_limits<double>::infinity();
-  double high = std::numeric_limits<double>::infinity();
-  bool open = false;
-};
-constexpr Range at_least(double low) { return {.low = low}; }
-constexpr Range above(double low) { return {.low = low, .open = true}; }
-constexpr Range between(double low, double high) { return {.low = low, .high = high}; }
-
 enum class Task { any, text, image };  // where a key may be given
 
 struct Field {
@@ -100,9 +90,6 @@ std::vector<std::string> field_names();
 
 // "whole number", "list of texts", ...
 std::string_view type_name(const Field& field);
-
-// "0 to 1", "at least 1", "greater than 0"; "" without a limit.
-std::string range_text(const Range& range);
 
 // "auto", 8, [a, b]: a member as YAML flow text; nullopt where an optional is absent or a list or
 // map is empty.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/layout.h"
 #include "base/text.h"
 #include "config/fields.h"
 
@@ -31,33 +32,12 @@ std::string alias_text(const Field& field) {
   return field.aliases.empty() ? "" : join_words(split(field.aliases, ' '));
 }
 
-// Words of `text` in lines of at most `width` columns, each after `indent` blanks.
-std::string wrapped(std::string_view text, std::size_t indent, std::size_t width = 96) {
-  const std::string margin(indent, ' ');
-  std::string out;
-  std::string line;
-  for (const std::string& word : split(text, ' ')) {
-    if (!line.empty() && indent + line.size() + 1 + word.size() > width) {
-      out += margin + line + "\n";
-      line.clear();
-    }
-    line += (line.empty() ? "" : " ") + word;
-  }
-  return out + margin + line + "\n";
-}
-
 std::string details(const Field& field) {
   std::string out = wrapped(field.help, 6);
   out += wrapped("values: " + allowed_text(field), 6);
   out += wrapped("default: " + default_text(field), 6);
   if (!field.aliases.empty()) out += wrapped("also read as: " + alias_text(field), 6);
   if (field.task != Task::any) out += "      only for " + task_note(field) + "\n";
-  return out;
-}
-
-std::string cell(const std::string& text) {
-  std::string out;
-  for (const char c : text) out += c == '|' ? std::string("\\|") : std::string(1, c);
   return out;
 }
 
@@ -118,8 +98,8 @@ std::string config_markdown() {
       std::string meaning(field.help);
       if (!field.aliases.empty()) meaning += " Also read as " + alias_text(field) + ".";
       if (field.task != Task::any) meaning += " Only for " + task_note(field) + ".";
-      out += fmt::format("| `{}` | {} | {} | {} |\n", field.name, cell(allowed_text(field)),
-                         cell(default_text(field)), cell(meaning));
+      out += fmt::format("| `{}` | {} | {} | {} |\n", field.name, table_cell(allowed_text(field)),
+                         table_cell(default_text(field)), table_cell(meaning));
     }
   }
   return out;

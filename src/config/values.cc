@@ -127,13 +127,9 @@ class ValueReader {
 
   template <typename T>
   bool allowed(const YAML::Node& node, T value) {
-    const Range& range = field_.range;
-    const auto number = static_cast<double>(value);
-    if ((range.open ? number > range.low : number >= range.low) && number <= range.high) {
-      return true;
-    }
+    if (contains(field_.range, static_cast<double>(value))) return true;
     report(node, fmt::format("out of range (found {}, expected {}); see `lora help config {}`",
-                             found(node), range_text(range), field_.name));
+                             found(node), range_text(field_.range), field_.name));
     return false;
   }
 

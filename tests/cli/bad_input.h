@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "commands/commands.h"
+#include "cli/commands.h"
 #include "io/aten.h"
 #include "io/image.h"
 #include "io/tensors.h"

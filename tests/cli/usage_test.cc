@@ -2,7 +2,8 @@
 // Help, wrong words, missing arguments.
 #include <gmock/gmock.h>
 
-#include "commands/commands.h"
+#include "base/text.h"
+#include "cli/commands.h"
 #include "tests/cli/run.h"
 
 namespace lora::test {
@@ -20,7 +21,7 @@ TEST(CliHelp, ListsEveryCommand) {
   const Ran help = lora_in_root({"help"});
   EXPECT_EQ(help.code, 0);
   EXPECT_EQ(help.err, "");
-  for (const CommandRow& row : command_rows()) {
+  for (const Command& row : commands()) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + std::string(row.name) + " "));
     EXPECT_THAT(help.out, HasSubstr(std::string(row.help)));
   }
@@ -29,11 +30,12 @@ TEST(CliHelp, ListsEveryCommand) {
 }
 
 TEST(CliHelp, ExplainsEveryCommand) {
-  for (const CommandRow& row : command_rows()) {
+  for (const Command& row : commands()) {
     const std::string verb(row.name);
     const Ran help = lora_in_root({"help", verb});
     EXPECT_EQ(help.code, 0) << verb;
-    EXPECT_EQ(help.out, join(row.help, "\n\n", row.usage, "\n"));
+    EXPECT_EQ(help.out, help_text(verb));
+    EXPECT_THAT(help.out, StartsWith(std::string(row.help) + "\n\nlora " + verb));
     if (verb == "help") continue;
     for (const char* flag : {"--help", "-h"}) {
       const Ran same = lora_in_root({verb, flag});
@@ -41,6 +43,22 @@ TEST(CliHelp, ExplainsEveryCommand) {
       EXPECT_EQ(same.out, help.out);
       EXPECT_EQ(same.err, "");
     }
+  }
+  EXPECT_EQ(lora_in_root({"prepare", "text", "--help"}).out, help_text("prepare"));
+  EXPECT_EQ(lora_in_root({"help", "--markdown"}).out,
+            read_file(std::string(LORA_SOURCE_DIR) + "/docs/commands.md"));
+}
+
+// Every row of the table has its function in the engine: it is what refuses the option.
+TEST(CliHelp, EveryCommandRuns) {
+  for (const Command& row : commands()) {
+    if (row.name == "help") continue;
+    std::vector<std::string> words = split(row.forms[0].name, ' ');
+    words.push_back("--no-such-thing");
+    const Ran ran = lora_in_root(words);
+    EXPECT_EQ(ran.code, 2) << row.name;
+    EXPECT_THAT(ran.err, StartsWith(join("lora: lora ", row.forms[0].name,
+                                         ": --no-such-thing: unknown option")));
   }
 }
 
@@ -108,7 +126,7 @@ TEST(CliUsage, EveryMistakeHasItsText) {
       {{"eval", "--base", "x"}, "lora eval: --data is missing; name the file to measure on"},
       {{"export"}, "lora export: --version is required; `lora help export` shows the form"},
       {{"export", "--version", "x", "--format", "onnx", "--output", "y"},
-       "format 'onnx': unknown (known: peft, gguf, diffusers, kohya)"},
+       "lora export: --format 'onnx': unknown (known: peft, gguf, diffusers, kohya)"},
       {{"import"}, "lora import: file is required; `lora help import` shows the form"},
       {{"import", "x"}, "lora import: --output is required; `lora help import` shows the form"},
       {{"inspect"}, "lora inspect: path is required; `lora help inspect` shows the form"},

@@ -54,7 +54,7 @@ TEST(CliVersions, TheDeviceIsChosenOrRefused) {
   other.push_back("tpu");
   const Ran refused = place.lora(other);
   EXPECT_EQ(refused.code, 2);
-  EXPECT_EQ(refused.err, "lora: device: 'tpu' is unknown (expected auto, cpu or cuda)\n");
+  EXPECT_EQ(refused.err, "lora: lora eval: --device 'tpu': unknown (known: auto, cpu, cuda)\n");
 }
 
 TEST(CliVersions, GreedyAnswersAreTheSameEveryTime) {
