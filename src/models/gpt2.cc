@@ -3,6 +3,7 @@
 // without "transformer."; module paths, and so adapters, always have it.
 #include <cmath>
 
+#include "base/error.h"
 #include "io/aten.h"
 #include "models/decoder.h"
 #include "models/families.h"

@@ -168,7 +168,6 @@ HfConfig parse_hf_config(const Json& json, const std::string& where) {
   refuse_what_is_not_supported(keys);
   config.vocabulary = keys.count("vocab_size");
   config.tied = keys.flag("tie_word_embeddings", family.tied);
-  config.stored_dtype = keys.text("dtype", keys.text("torch_dtype", ""));
   read_stop_ids(keys, config);
   family.read(keys, config);
   return config;

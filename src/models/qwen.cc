@@ -11,7 +11,8 @@ namespace {
 void read_qwen_windows(const ConfigKeys& keys, HfConfig& config) {
   if (!keys.flag("use_sliding_window", false)) return;
   const nlohmann::json* given = keys.find("max_window_layers");
-  const std::int64_t first = given != nullptr && given->is_number_integer() ? *given : 28;
+  const bool whole = given != nullptr && given->is_number_integer();
+  const std::int64_t first = whole ? given->get<std::int64_t>() : 28;
   read_windows(
       keys, 4096, [first](std::int64_t layer) { return layer >= first; }, config);
 }
