@@ -60,6 +60,20 @@ TEST_F(ConfigTest, OverridesReplaceTheFileAndDisplaceTheOtherOfAPair) {
   EXPECT_THAT(config.adapter.target_modules, ElementsAre("q_proj", "o_proj"));
 }
 
+TEST_F(ConfigTest, EitherOfAPairOnTheCommandLineDisplacesTheOther) {
+  const std::string data = "examples/llm/support_v1/valid.jsonl";
+  const Config config = text("max_steps: 20\nwarmup_steps: 2\nvalidation_split: 0.1\n",
+                             {"num_train_epochs=2", "warmup_ratio=0.1", "validation_data=" + data});
+  EXPECT_EQ(config.length.epochs, 2);
+  EXPECT_FALSE(config.length.max_steps);
+  EXPECT_EQ(config.optimisation.warmup_ratio, 0.1);
+  EXPECT_FALSE(config.optimisation.warmup_steps);
+  EXPECT_EQ(config.data.validation_data, data);
+  EXPECT_EQ(config.data.validation_split, 0);
+  EXPECT_EQ(text("validation_data: " + data + "\n", {"validation_split=0.2"}).data.validation_data,
+            "");
+}
+
 TEST_F(ConfigTest, WhatFollowsFromOtherKeys) {
   EXPECT_EQ(text("").length.epochs, 3);
   EXPECT_EQ(image("").length.epochs, 10);
