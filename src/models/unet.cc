@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/unet.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
