@@ -87,7 +87,7 @@ TEST_P(GoldenForward, BothSpellingsOfTheConfigurationAreEqual) {
     const HfConfig config = read_hf_config(folder / name);
     WeightFiles weights(folder);
     Modules modules(weights, {.dtype = at::kFloat});
-    const auto model = row_of(families(), "model_type", config.family).load(config, modules);
+    const auto model = row_of(lora::families(), "model_type", config.family).load(config, modules);
     EXPECT_TRUE(at::equal(model->logits(batch), plain)) << name;
   }
   EXPECT_GE(spellings, 1);
