@@ -69,7 +69,7 @@ TEST(Commands, EveryDeclaredOptionIsReadAndShown) {
       for (const std::string& name : names) {
         const CommandLine line(form.name, words_with(form, option, name));
         EXPECT_TRUE(line.given(option.name)) << form.name << " " << name;
-        if (!option.is_flag()) EXPECT_EQ(line.text(option.name), value_for(option)) << name;
+        EXPECT_EQ(line.text(option.name), option.is_flag() ? "true" : value_for(option)) << name;
         EXPECT_THAT(help, HasSubstr(option.is_word() ? std::string(option.value) : name));
       }
       EXPECT_THAT(option.help, testing::EndsWith(".")) << form.name << " " << option.name;
