@@ -54,7 +54,9 @@ TEST(CliVersions, TheDeviceIsChosenOrRefused) {
   other.push_back("tpu");
   const Ran refused = place.lora(other);
   EXPECT_EQ(refused.code, 2);
-  EXPECT_EQ(refused.err, "lora: lora eval: --device 'tpu': unknown (known: auto, cpu, cuda)\n");
+  EXPECT_EQ(
+      refused.err,
+      "lora: lora eval: --device 'tpu': unknown (known: auto, cpu, cuda); did you mean 'cpu'?\n");
 }
 
 TEST(CliVersions, GreedyAnswersAreTheSameEveryTime) {
