@@ -118,8 +118,8 @@ void CommandLine::take(const Option& option, const std::string& value) {
                "', expected a ", option.kind == Kind::whole ? "whole number" : "number",
                range.empty() ? "" : " " + range, "); ", help_hint(form_));
   }
-  if (!option.choices.empty()) {
-    const std::vector<std::string> choices = split(option.choices, ' ');
+  if (const std::string_view known = choices_of(option); !known.empty()) {
+    const std::vector<std::string> choices = split(known, ' ');
     if (std::ranges::find(choices, value) == choices.end()) {
       fail_usage("lora ", form_.name, ": ", option.name, " '", value,
                  "': unknown (known: ", join_words(choices), ")", did_you_mean(value, choices));

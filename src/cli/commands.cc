@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "base/table.h"
+#include "config/fields.h"
 
 namespace lora {
 namespace {
@@ -28,6 +29,13 @@ std::vector<Command> all_commands() {
 std::span<const Command> commands() {
   static const std::vector<Command> all = all_commands();
   return all;
+}
+
+std::string_view choices_of(const Option& option) {
+  if (option.key.empty()) return option.choices;
+  const Field* key = find_field(option.key);
+  if (key == nullptr) throw std::logic_error(join(option.name, ": no key ", option.key));
+  return key->choices;
 }
 
 const Form& form_called(std::string_view name) {

@@ -15,7 +15,8 @@ namespace {
 // "DIR", "auto|f32|bf16", "" for a flag
 std::string value_name(const Option& option) {
   if (!option.value.empty()) return std::string(option.value);
-  return option.choices.empty() ? "" : join_words(split(option.choices, ' '), "|");
+  const std::string_view choices = choices_of(option);
+  return choices.empty() ? "" : join_words(split(choices, ' '), "|");
 }
 
 // "--version V[:WEIGHT]", "FILE_OR_DIR"
@@ -77,9 +78,8 @@ std::string details(const Option& option) {
   std::vector<std::string> parts;
   const std::string range = range_text(option.range);
   if (!range.empty()) parts.push_back(range);
-  if (!option.value.empty() && !option.choices.empty()) {
-    parts.push_back(join_words(split(option.choices, ' ')));
-  }
+  const std::string_view choices = choices_of(option);
+  if (!option.value.empty() && !choices.empty()) parts.push_back(join_words(split(choices, ' ')));
   if (!option.standard.empty()) parts.push_back(join("default ", option.standard));
   if (!option.absent.empty()) parts.push_back(join("default: ", option.absent));
   if (!option.aliases.empty()) {

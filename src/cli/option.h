@@ -16,6 +16,7 @@ struct Option {
   std::string_view value = "";     // what the value is called, "DIR"; "" without choices: a flag
   std::string_view help;           // one sentence
   std::string_view choices = "";   // separated by blanks; "" = free
+  std::string_view key = "";       // ... or those of the configuration's key of that name
   Kind kind = Kind::text;          // numbers are checked against the range
   Range range = {};                //
   std::string_view standard = "";  // the value where none is given
@@ -26,18 +27,17 @@ struct Option {
   std::string_view aliases = "";   // other names that are read, separated by blanks
   std::string_view group = "";     // only for a base model of this kind
 
-  constexpr bool is_flag() const { return value.empty() && choices.empty(); }
+  constexpr bool is_flag() const { return value.empty() && choices.empty() && key.empty(); }
   constexpr bool is_word() const { return !name.starts_with("--"); }
 };
 
 // `missing` of options where the form of the command says enough.
 constexpr std::string_view kForm = "form";
 
-constexpr std::string_view kOfTexts = "texts", kOfImages = "images";
+// Separated by blanks; "" = every value is allowed.
+std::string_view choices_of(const Option& option);
 
-// As `dataset_format` of the configuration.
-constexpr std::string_view kTextFormats =
-    "auto alpaca sharegpt messages prompt_completion text tokens";
+constexpr std::string_view kOfTexts = "texts", kOfImages = "images";
 
 constexpr Option kJson{.name = "--json", .help = "Prints JSON on stdout instead of text."};
 constexpr Option kRoot{.name = "--root",

@@ -125,7 +125,7 @@ constexpr Option kPrepareText[] = {
     kConfig,
     {.name = "--format",
      .help = "How records are read; `auto` looks at the first.",
-     .choices = kTextFormats,
+     .key = "dataset_format",
      .standard = "auto"},
     {.name = "--column",
      .value = "ROLE=NAME",

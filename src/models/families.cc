@@ -2,6 +2,21 @@
 #include "models/families.h"
 
 namespace lora {
+
+// What the rows name. Each is defined in the file of its family.
+void read_llama(const ConfigKeys& keys, HfConfig& config);
+void read_mistral(const ConfigKeys& keys, HfConfig& config);
+void read_qwen2(const ConfigKeys& keys, HfConfig& config);
+void read_qwen3(const ConfigKeys& keys, HfConfig& config);
+void read_gemma2(const ConfigKeys& keys, HfConfig& config);
+void read_gpt2(const ConfigKeys& keys, HfConfig& config);
+
+std::unique_ptr<CausalLM> load_llama(const HfConfig& config, Modules& modules);
+std::unique_ptr<CausalLM> load_gemma2(const HfConfig& config, Modules& modules);
+std::unique_ptr<CausalLM> load_gpt2(const HfConfig& config, Modules& modules);
+
+bool gpt2_ignores(std::string_view tensor);
+
 namespace {
 
 constexpr GgufName kRotaryNames[] = {

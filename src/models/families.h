@@ -28,17 +28,4 @@ struct Family {
 
 std::span<const Family> families();
 
-void read_llama(const ConfigKeys& keys, HfConfig& config);
-void read_mistral(const ConfigKeys& keys, HfConfig& config);
-void read_qwen2(const ConfigKeys& keys, HfConfig& config);
-void read_qwen3(const ConfigKeys& keys, HfConfig& config);
-void read_gemma2(const ConfigKeys& keys, HfConfig& config);
-void read_gpt2(const ConfigKeys& keys, HfConfig& config);
-
-std::unique_ptr<CausalLM> load_llama(const HfConfig& config, Modules& modules);
-std::unique_ptr<CausalLM> load_gemma2(const HfConfig& config, Modules& modules);
-std::unique_ptr<CausalLM> load_gpt2(const HfConfig& config, Modules& modules);
-
-bool gpt2_ignores(std::string_view tensor);
-
 }  // namespace lora
