@@ -13,7 +13,7 @@
 #include <string>
 
 #include "nn/adapter_stack.h"
-#include "nn/frozen_weight.h"
+#include "nn/weights/frozen_weight.h"
 #include "nn/kernels/types.h"
 
 namespace lora {

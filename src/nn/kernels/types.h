@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "nn/frozen_weight.h"
+#include "nn/weights/frozen_weight.h"
 
 namespace lora {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "nn/frozen_weight.h"
+#include "nn/weights/frozen_weight.h"
 
 #include "io/aten.h"
 
