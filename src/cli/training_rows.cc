@@ -107,6 +107,8 @@ constexpr Option kPrepareImages[] = {
     kPrefix,
     kSuffix,
     kNoClean,
+    kDevice,
+    kThreads,
     kJson,
 };
 
@@ -188,6 +190,8 @@ constexpr Option kLabel[] = {
     kPrefix,
     kSuffix,
     kNoClean,
+    kDevice,
+    kThreads,
     kJson,
 };
 

@@ -20,7 +20,6 @@
 #include "io/aten.h"
 #include "nn/new_adapter.h"
 #include "train/adapter_parameters.h"
-#include "train/machine.h"
 #include "train/step.h"
 
 namespace lora {
@@ -76,17 +75,15 @@ BenchOptions::BenchOptions(const CommandLine& line)
       targets(line.text("--targets")),
       batch(line.whole("--batch")),
       steps(line.whole("--steps")),
-      threads(static_cast<int>(line.whole("--threads"))),
+      machine(
+          choose_machine({.device = line.text("--device"), .threads = line.whole("--threads")})),
       checkpointing(line.given("--checkpointing")),
       plain(line.given("--plain")),
-      json(line.given("--json")) {}
-
-at::ScalarType BenchOptions::type() const { return dtype == "f32" ? at::kFloat : at::kBFloat16; }
-
-void start_bench(const BenchOptions& options) {
-  choose_machine({.threads = options.threads});
+      json(line.given("--json")) {
   at::manual_seed(0);
 }
+
+at::ScalarType BenchOptions::type() const { return dtype == "f32" ? at::kFloat : at::kBFloat16; }
 
 std::vector<Parameter> bench_adapters(Network& model, const std::string& targets, double alpha) {
   const AdapterConfig config{
@@ -125,6 +122,7 @@ nlohmann::json bench_report(const BenchOptions& options, const BenchRun& run,
   nlohmann::json result = step_times(run.seconds);
   result.update(machine_facts());
   result["cpu_s"] = step_times(run.cpu_seconds)["step_s"];
+  result["device"] = options.machine.device.str();
   result["preset"] = options.preset;
   result["dtype"] = options.dtype;
   result["batch"] = options.batch;

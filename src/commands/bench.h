@@ -12,6 +12,7 @@
 
 #include "cli/command_line.h"
 #include "models/model.h"
+#include "train/machine.h"
 #include "train/optimizers.h"
 
 namespace lora {
@@ -23,17 +24,15 @@ int bench_image(const Arguments& arguments);
 constexpr std::int64_t kBenchRank = 8;
 
 struct BenchOptions {
+  // Sets threads and the random seed.
   explicit BenchOptions(const CommandLine& line);
   at::ScalarType type() const;
 
   std::string preset, dtype, targets;
   std::int64_t batch = 0, steps = 0;
-  int threads = 0;
+  Machine machine;  // of `--device` and `--threads`; nothing else is asked of it
   bool checkpointing = false, plain = false, json = false;
 };
-
-// Threads, random seed; call before a model is made.
-void start_bench(const BenchOptions& options);
 
 // New adapters of rank 8 on the layers that `targets` names: target_modules with commas. Throws
 // Error (usage) as target_layers does.

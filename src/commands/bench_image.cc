@@ -41,6 +41,7 @@ std::unique_ptr<StableDiffusion> make_model(const Options& o) {
   const SdKind kind = row_of(std::span<const PresetRow>(kPresets), "--preset", o.preset).kind;
   SdLoadOptions options;
   options.dtype = o.type();
+  options.device = o.machine.device;
   // Latents and text states are cached in training: a step needs the UNet only.
   options.with_vae = options.with_text = false;
   auto model = StableDiffusion::random(sd_preset(kind), options, 0);
@@ -57,14 +58,18 @@ Inputs make_inputs(const StableDiffusion& model, const Options& o) {
   const std::int64_t side = o.resolution / 8;
   const UNetConfig& unet = model.config().unet;
   Inputs in;
-  in.latents = at::randn({o.batch, unet.in_channels, side, side});
+  const auto on_device = [&](const at::Tensor& tensor) { return tensor.to(o.machine.device); };
+  in.latents = on_device(at::randn({o.batch, unet.in_channels, side, side}));
   in.noise = at::randn_like(in.latents);
-  in.timesteps = at::randint(0, 1000, {o.batch}, at::kLong);
-  in.text.hidden = at::randn({o.batch, kTextPositions, unet.text_width}).to(model.dtype());
+  in.timesteps = on_device(at::randint(0, 1000, {o.batch}, at::kLong));
+  in.text.hidden =
+      on_device(at::randn({o.batch, kTextPositions, unet.text_width}).to(model.dtype()));
   if (unet.added_width > 0) {
-    in.text.pooled = at::randn({o.batch, unet.added_width - 6 * unet.added_time_width});
+    in.text.pooled =
+        on_device(at::randn({o.batch, unet.added_width - 6 * unet.added_time_width}));
     const auto size = static_cast<double>(o.resolution);
-    in.time_ids = at::tensor({size, size, 0.0, 0.0, size, size}, at::kFloat).repeat({o.batch, 1});
+    in.time_ids = on_device(
+        at::tensor({size, size, 0.0, 0.0, size, size}, at::kFloat).repeat({o.batch, 1}));
   }
   return in;
 }
@@ -80,7 +85,6 @@ Json report(const Options& o, const StableDiffusion& model, const BenchRun& run)
 
 int bench_image(const Arguments& arguments) {
   const Options o(CommandLine("bench image", arguments));
-  start_bench(o);
   const FusedKernels fused(!o.plain);
   const auto model = make_model(o);
   ParameterPool pool(bench_adapters(*model, o.targets, kBenchRank));

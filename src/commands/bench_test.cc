@@ -28,11 +28,12 @@ TEST(Bench, TrainsASmallModelAndPrintsJson) {
   for (const char* dtype : {"f32", "bf16"}) {
     testing::internal::CaptureStdout();
     run_bench({"text", "--preset", "llama-15m", "--batch", "1", "--length", "9", "--steps", "2",
-               "--dtype", dtype, "--threads", "1", "--checkpointing", "--json"});
+               "--dtype", dtype, "--device", "cpu", "--threads", "1", "--checkpointing", "--json"});
     const auto result = nlohmann::json::parse(testing::internal::GetCapturedStdout());
     for (const char* key : {"step_s", "best_s", "cpu_s", "tokens_per_s", "gflops", "peak_gb"}) {
       EXPECT_GT(result.at(key).get<double>(), 0) << key;
     }
+    EXPECT_EQ(result.at("device"), "cpu");
     EXPECT_NEAR(result.at("loss").get<double>(), std::log(32000.0), 1.0);
     EXPECT_EQ(result.at("parameters").get<std::int64_t>(), 24407712);
   }

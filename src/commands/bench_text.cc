@@ -53,7 +53,7 @@ std::unique_ptr<CausalLM> make_model(const Options& o) {
                        {"rms_norm_eps", 1e-6},
                        {"hidden_act", "silu"},
                        {"tie_word_embeddings", false}};
-  auto model = random_causal_lm(config, {.dtype = o.type()}, 0);
+  auto model = random_causal_lm(config, {.dtype = o.type(), .device = o.machine.device}, 0);
   model->set_checkpointing(o.checkpointing);
   return model;
 }
@@ -71,7 +71,7 @@ TextTensors make_batch(const Options& o) {
     batch.positions.push_back(position);
     batch.documents.push_back(1);
   }
-  return to_tensors(batch, at::kCPU);
+  return to_tensors(batch, o.machine.device);
 }
 
 Json report(const Options& o, const CausalLM& model, const BenchRun& run) {
@@ -89,7 +89,6 @@ Json report(const Options& o, const CausalLM& model, const BenchRun& run) {
 
 int bench_text(const Arguments& arguments) {
   const Options o(CommandLine("bench text", arguments));
-  start_bench(o);
   const FusedKernels fused(!o.plain);
   const auto model = make_model(o);
   ParameterPool pool(bench_adapters(*model, o.targets, 2.0 * kBenchRank));

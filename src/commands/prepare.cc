@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "data/prepare_images.h"
 #include "models/blip.h"
+#include "train/machine.h"
 
 namespace lora {
 
@@ -26,6 +27,7 @@ using Json = nlohmann::json;
 
 struct PrepareArguments {
   std::string output, model;  // of captions: "auto" or a folder
+  MachineConfig machine;      // of the captioning model
   ImageDataOptions images;
   bool json = false;
 };
@@ -53,6 +55,8 @@ PrepareArguments take_captions(const CommandLine& line, std::string_view model) 
   a.output = line.text("--output");
   a.model = line.text(model);
   a.json = line.given("--json");
+  a.machine.device = line.text("--device");
+  a.machine.threads = line.whole("--threads");
   a.images.folder = line.text("--input");
   a.images.metadata = line.text("--metadata");
   a.images.captions.trigger = line.text("--trigger");
@@ -112,7 +116,8 @@ void check_buckets(const ImageConfig& sizes) {
 
 void load_captioner(PrepareArguments& a) {
   if (a.model == "auto") return;
-  const std::shared_ptr<const Blip> model = Blip::load(a.model);
+  const std::shared_ptr<const Blip> model =
+      Blip::load(a.model, choose_machine(a.machine).device);
   a.images.captioner = [model](const Image& image) { return model->caption(image); };
   a.images.captioner_name = sha256_file(Path(a.model) / "config.json") + a.model;
 }

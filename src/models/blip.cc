@@ -69,7 +69,7 @@ Attention read_attention(Modules& in, const std::string& name, std::int64_t widt
 
 class BlipModel : public Blip {
  public:
-  BlipModel(const Path& folder, const Settings& config);
+  BlipModel(const Path& folder, const Settings& config, at::Device device);
 
   at::Tensor pixels(const Image& image) const override;
   at::Tensor encode(const at::Tensor& pixels) const override;
@@ -90,13 +90,14 @@ class BlipModel : public Blip {
   Norm post_norm_, embedding_norm_, transform_norm_;
   std::vector<VisionLayer> vision_;
   std::vector<TextLayer> text_;
+  at::Device device_;
   WordPieces words_;
 };
 
-BlipModel::BlipModel(const Path& folder, const Settings& config)
-    : words_(WordPieces::load(folder)) {
+BlipModel::BlipModel(const Path& folder, const Settings& config, at::Device device)
+    : device_(device), words_(WordPieces::load(folder)) {
   WeightFiles weights(folder);
-  Modules in(weights, {.dtype = at::kFloat});
+  Modules in(weights, {.dtype = at::kFloat, .device = device});
   read_vision(in, config.inside("vision_config"));
   read_text(in, config.inside("text_config"), class_embedding_.size(2));
   read_preprocessor(folder / "preprocessor_config.json");
@@ -171,7 +172,7 @@ at::Tensor BlipModel::pixels(const Image& image) const {
       *data++ = static_cast<float>((scaled.rgb[i * 3 + c] / 255.0 - mean_[c]) / deviation_[c]);
     }
   }
-  return out;
+  return out.to(device_);
 }
 
 at::Tensor BlipModel::encode(const at::Tensor& pixels) const {
@@ -205,7 +206,7 @@ Sequence BlipModel::caption_ids(const at::Tensor& pixels, SearchOptions options)
   const NextLogits next = [&](const std::vector<Sequence>& sequences) {
     std::vector<at::Tensor> rows;
     for (const Sequence& ids : sequences) rows.push_back(at::tensor(ids));
-    const at::Tensor ids = at::stack(rows);
+    const at::Tensor ids = at::stack(rows).to(device_);
     return decode(ids, states.expand({ids.size(0), -1, -1})).select(1, -1);
   };
   return search(next, {bos_}, options);
@@ -220,7 +221,7 @@ std::string BlipModel::caption(const Image& image) const {
 
 }  // namespace
 
-std::unique_ptr<Blip> Blip::load(const Path& folder) {
+std::unique_ptr<Blip> Blip::load(const Path& folder, at::Device device) {
   const Path path = folder / "config.json";
   if (!std::filesystem::exists(path)) {
     fail(folder.string(),
@@ -233,7 +234,7 @@ std::unique_ptr<Blip> Blip::load(const Path& folder) {
   if (type != "blip" || !config.has("text_config") || !config.has("vision_config")) {
     fail(path.string(), ": model_type '", type, "', expected blip (BlipForConditionalGeneration)");
   }
-  return std::make_unique<BlipModel>(folder, config);
+  return std::make_unique<BlipModel>(folder, config, device);
 }
 
 }  // namespace lora

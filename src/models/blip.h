@@ -5,6 +5,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <memory>
 #include <string>
@@ -19,8 +20,10 @@ namespace lora {
 class Blip {
  public:
   // `folder`: config.json, model.safetensors (or shards), vocab.txt or tokenizer.json,
-  // preprocessor_config.json (optional). Throws Error for anything else, naming it.
-  static std::unique_ptr<Blip> load(const Path& folder);
+  // preprocessor_config.json (optional). Computes in float32 on `device`, where all tensors lie.
+  // Throws Error for anything else, naming it.
+  static std::unique_ptr<Blip> load(const Path& folder,
+                                    at::Device device = at::Device(at::kCPU));
   virtual ~Blip() = default;
 
   // Pixels as the model wants them: [1, 3, S, S] float32.
