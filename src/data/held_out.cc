@@ -8,11 +8,14 @@
 
 namespace lora {
 
+void require_two_to_divide(std::string_view key, std::size_t count) {
+  if (count >= 2) return;
+  fail_usage(key, ": too few samples to keep some apart (found ", count,
+             ", expected at least 2); set it to 0, or name a file or folder in validation_data");
+}
+
 std::vector<bool> held_out(std::size_t count, double share, std::int64_t seed) {
-  if (count < 2) {
-    fail_usage("validation_split: too few samples to keep some apart (found ", count,
-               ", expected at least 2); set it to 0, or name a file or folder in validation_data");
-  }
+  require_two_to_divide("validation_split", count);
   std::vector<std::size_t> order(count);
   std::iota(order.begin(), order.end(), std::size_t{0});
   shuffle(order, Random(seed, "validation", 0));

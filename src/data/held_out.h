@@ -5,12 +5,16 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "data/image_dataset.h"
 #include "data/text_dataset.h"
 
 namespace lora {
+
+// Throws Error (usage), naming `key`, where `count` samples cannot be divided.
+void require_two_to_divide(std::string_view key, std::size_t count);
 
 // Of each of `count` samples: whether it is kept for validation. At least one is, and never all;
 // which ones depends on the seed. Throws Error (usage) where there are fewer than two.

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "data/held_out.h"
 #include "data/near_duplicates.h"
 #include "data/prepare_state.h"
 
@@ -131,9 +132,10 @@ std::int64_t characters_of(const TextRecord& record) {
 // Moves the records with the smallest hashes.
 void divide(PreparedText& prepared, const PrepareTextOptions& options) {
   std::vector<TextRecord>& all = prepared.train.records;
+  if (options.validation_split <= 0) return;
+  require_two_to_divide("--validation-split", all.size());
   const auto share = static_cast<std::size_t>(
       std::llround(static_cast<double>(all.size()) * options.validation_split));
-  if (options.validation_split <= 0 || all.size() < 2) return;
   const std::size_t wanted = std::clamp<std::size_t>(share, 1, all.size() - 1);
   std::vector<std::string> hashes;
   for (const TextRecord& record : all) hashes.push_back(sha256(join(options.seed, record.sha256)));

@@ -167,6 +167,14 @@ TEST_F(PrepareText, TheSplitStaysWhenRecordsAreAdded) {
   EXPECT_NE(questions(prepare_text(options_).validation), now);
 }
 
+TEST_F(PrepareText, OneRecordCannotBeDivided) {
+  write("a.jsonl", pair("Say hi", "Hi!"));
+  options_.validation_split = 0.25;
+  EXPECT_EQ(message([&] { prepare_text(options_); }),
+            "--validation-split: too few samples to keep some apart (found 1, expected at least "
+            "2); set it to 0, or name a file or folder in validation_data");
+}
+
 TEST_F(PrepareText, HandEditedFilesAreNotOverwritten) {
   write("a.jsonl", pair("Say hi", "Hi!") + pair("Who?", "Me."));
   options_.validation_split = 0.5;
