@@ -3,26 +3,16 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <algorithm>
 #include <map>
 #include <set>
 
+#include "base/counting.h"
 #include "base/reading.h"
 #include "base/text.h"
 #include "io/adapters/peft_config.h"
 
 namespace lora {
 namespace {
-
-template <typename Value>
-Value most_frequent(const std::map<std::string, Value>& values) {
-  if (values.empty()) return {};
-  std::map<Value, int> counts;
-  for (const auto& [name, value] : values) ++counts[value];
-  return std::max_element(counts.begin(), counts.end(),
-                          [](const auto& a, const auto& b) { return a.second < b.second; })
-      ->first;
-}
 
 std::vector<std::string> last_parts(const AdapterFile& adapter) {
   std::set<std::string> names;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <map>
 #include <set>
 
+#include "base/counting.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "io/adapters/adapter_writer.h"
@@ -14,15 +14,6 @@ namespace lora {
 namespace {
 
 std::string last_part(const std::string& path) { return path.substr(path.rfind('.') + 1); }
-
-// The value most modules have; the smallest of equally frequent ones.
-double most_frequent(const std::map<std::string, double>& values) {
-  std::map<double, int> count;
-  for (const auto& [path, value] : values) ++count[value];
-  return std::max_element(count.begin(), count.end(),
-                          [](const auto& a, const auto& b) { return a.second < b.second; })
-      ->first;
-}
 
 // Exceptions from `usual`: by the last part of the name where all modules of that part agree, by
 // the full path otherwise.
