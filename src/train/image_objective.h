@@ -46,6 +46,9 @@ class ImageObjective final : public Objective {
   std::int64_t last_units() const override { return last_units_; }
   std::string unit() const override { return "images"; }
   std::string describe_last() const override { return last_; }
+  void shard(std::int64_t rank, std::int64_t size) override {
+    task_.source.order().shard(rank, size);
+  }
   double epoch() const override { return task_.source.order().epoch(); }
   std::int64_t micro_batches_of(std::int64_t epoch) const override {
     return task_.source.order().batches_of(epoch);

@@ -28,6 +28,9 @@ class Objective {
   // What the last batch was, for the message about a non-finite loss ("samples 3, 17, 20").
   virtual std::string describe_last() const = 0;
 
+  // Of several processes, this one takes every size-th micro-batch, from the rank-th on. Before the
+  // first next(); 0 <= rank < size.
+  virtual void shard(std::int64_t rank, std::int64_t size) = 0;
   virtual double epoch() const = 0;
   // Micro-batches of that epoch, from 0: it may vary from epoch to epoch.
   virtual std::int64_t micro_batches_of(std::int64_t epoch) const = 0;

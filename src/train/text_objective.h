@@ -31,6 +31,9 @@ class TextObjective final : public Objective {
   std::int64_t last_units() const override { return last_tokens_; }
   std::string unit() const override { return "tokens"; }
   std::string describe_last() const override;
+  void shard(std::int64_t rank, std::int64_t size) override {
+    task_.source.order().shard(rank, size);
+  }
   double epoch() const override { return task_.source.order().epoch(); }
   std::int64_t micro_batches_of(std::int64_t epoch) const override {
     return task_.source.order().batches_of(epoch);

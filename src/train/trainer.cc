@@ -19,6 +19,7 @@ struct Trainer::Window : StepSum {
 
 TrainResult Trainer::run(bool resume) {
   const InterruptScope interrupts;
+  objective_.shard(world_.rank(), world_.size());
   resume ? resume_from_newest() : begin();
   while (!watch_.over(step_)) {
     meter_.resume();

@@ -56,6 +56,7 @@ class LinearTask : public Objective {
     for (std::int64_t index : last_) text += " " + std::to_string(index);
     return text;
   }
+  void shard(std::int64_t rank, std::int64_t size) override { share = {rank, size}; }
   double epoch() const override { return static_cast<double>(position_) / kSamples; }
   std::int64_t micro_batches_of(std::int64_t epoch) const override {
     return (kSamples + batch_ - 1) / batch_ + (epoch == 1 ? more_in_second : 0);
@@ -77,6 +78,7 @@ class LinearTask : public Objective {
   std::vector<std::string> sample(const Path&, std::int64_t) override { return {"a text"}; }
 
   std::int64_t calls = 0, interrupt_at = -1, broken_at = -1, more_in_second = 0;
+  std::pair<std::int64_t, std::int64_t> share = {-1, -1};  // rank, size
   std::vector<double> fixed_validation;
   std::size_t validations = 0;
 
@@ -137,6 +139,7 @@ TEST_F(Trainers, LearnAndReport) {
   const TrainResult result = run(task);
   EXPECT_EQ(result.steps, 60);
   EXPECT_EQ(result.units, 240);
+  EXPECT_EQ(task.share, std::pair(std::int64_t{0}, std::int64_t{1}));
   EXPECT_NEAR(result.epochs, 20, 1e-12);
   EXPECT_LT(*result.validation_after, 0.95 * *result.validation_before);
   EXPECT_LT(result.loss_last, result.loss_first);

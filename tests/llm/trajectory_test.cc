@@ -58,6 +58,7 @@ class GoldenBatches : public Objective {
   std::int64_t last_units() const override { return ids_.size(2) * ids_.size(3); }
   std::string unit() const override { return "tokens"; }
   std::string describe_last() const override { return join("micro-batch ", at_); }
+  void shard(std::int64_t, std::int64_t) override {}
   double epoch() const override { return static_cast<double>(at_) / (ids_.size(0) * ids_.size(1)); }
   std::int64_t micro_batches_of(std::int64_t) const override { return ids_.size(0) * ids_.size(1); }
   json state() const override { return at_; }

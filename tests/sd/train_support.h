@@ -42,6 +42,7 @@ class GoldenBatches final : public Objective {
   std::int64_t last_units() const override { return 1; }
   std::string unit() const override { return "images"; }
   std::string describe_last() const override { return join("micro-batch ", at_); }
+  void shard(std::int64_t, std::int64_t) override {}
   double epoch() const override { return static_cast<double>(at_) / static_cast<double>(count_); }
   std::int64_t micro_batches_of(std::int64_t) const override { return count_; }
   json state() const override { return at_; }
