@@ -39,8 +39,8 @@ foreach(target plain_tests torch_tests)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
   target_compile_definitions(${target} PRIVATE LORA_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     LORA_BINARY="${CMAKE_BINARY_DIR}/lora")
-  add_dependencies(${target} lora)
 endforeach()
+add_dependencies(torch_tests lora)  # its command-line tests start the program
 
 # lora_add_test(name label gtest-filter program): one ctest entry for a set of GoogleTest suites.
 function(lora_add_test name label program filter)
@@ -61,3 +61,7 @@ lora_add_test(cli cli torch_tests "Cli*")
 add_test(NAME rules COMMAND ${CMAKE_SOURCE_DIR}/tests/rules/check_tree ${CMAKE_SOURCE_DIR})
 add_test(NAME rules-themselves COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/rules/check_tree_test.py)
 set_tests_properties(rules rules-themselves PROPERTIES LABELS unit)
+
+# Measurements that are no tests: ninja -C build/release bench_tokenizers
+add_executable(bench_tokenizers EXCLUDE_FROM_ALL bench/tokenizers.cc)
+target_link_libraries(bench_tokenizers PRIVATE lora_plain)

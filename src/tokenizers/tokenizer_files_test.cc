@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Broken tokenizer files and their messages; the demo's tokenizer; speed.
+// Broken tokenizer files and their messages; the demo's tokenizer.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <functional>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -262,20 +260,6 @@ TEST(DataTokenizer, LlamaFilesAgreeOnLongTexts) {
   const EncodeOptions plain{.parse_special = false};
   EXPECT_EQ(Tokenizer::load(folder / "llama-2")->encode(text, plain),
             Tokenizer::load(folder / "llama2.c")->encode(text, plain));
-}
-
-TEST(DataTokenizer, DISABLED_PrintsMegabytesPerSecond) {
-  const std::string text = sample_text(4 << 20);
-  for (const char* name : {"llama-2", "llama2.c", "llama-3", "qwen2.5", "opt-gpt2-json"}) {
-    const auto start = std::chrono::steady_clock::now();
-    const auto tokenizer = Tokenizer::load(test::data() / "tokenizers" / name);
-    const auto loaded = std::chrono::steady_clock::now();
-    const std::size_t tokens = tokenizer->encode(text).size();
-    const std::chrono::duration<double> loading = loaded - start;
-    const std::chrono::duration<double> encoding = std::chrono::steady_clock::now() - loaded;
-    std::cout << name << ": loaded in " << loading.count() << " s, " << tokens << " tokens, "
-              << static_cast<double>(text.size()) / encoding.count() / 1e6 << " MB/s\n";
-  }
 }
 
 }  // namespace
