@@ -149,6 +149,7 @@ Messages messages_of(const nlohmann::json& list) {
 TEST(GoldenPromptTemplate, IdsAndLabelsOfGenerationBlocks) {
   const Path folder = test::golden() / "llm";
   const nlohmann::json all = nlohmann::json::parse(read_file(folder / "chat" / "ids.json"));
+  ASSERT_FALSE(all["cases"].empty());
   for (const nlohmann::json& c : all["cases"]) {
     const Path file = folder / "chat" / "templates" / (c["template"].get<std::string>() + ".jinja");
     const PromptTemplate prompt(file.string(),

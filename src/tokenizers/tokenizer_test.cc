@@ -59,12 +59,15 @@ void expect_cases(const Tokenizer& tokenizer, const json& cases, bool with_token
 }
 
 TEST(GoldenTokenizer, EncodesAndDecodesEveryCase) {
+  const json summary = read_json(golden_tokenizers() / "summary.json");
   const std::vector<std::string> names = golden_names();
-  EXPECT_GE(names.size(), 4U);
+  ASSERT_FALSE(names.empty());
+  EXPECT_EQ(names.size(), summary.size());
   for (const std::string& name : names) {
     SCOPED_TRACE(name);
     const Path folder = golden_tokenizers() / name;
     const auto tokenizer = Tokenizer::load(folder);
+    EXPECT_EQ(read_json(folder / "cases.json")["cases"].size(), summary.at(name)["cases"]);
     expect_cases(*tokenizer, read_json(folder / "cases.json")["cases"], true);
   }
 }
@@ -103,6 +106,7 @@ TEST(GoldenTokenizer, SizesAndSpecialTokensAsStated) {
   for (const std::string& name : golden_names()) {
     SCOPED_TRACE(name);
     const auto tokenizer = Tokenizer::load(golden_tokenizers() / name);
+    EXPECT_EQ(tokenizer->vocabulary(), summary.at(name)["vocab_size"]);
     const json config = read_json(golden_tokenizers() / name / "tokenizer_config.json");
     for (const auto& [id, token] : config["added_tokens_decoder"].items()) {
       EXPECT_EQ(tokenizer->id_of(token["content"].get<std::string>()), std::stoll(id));

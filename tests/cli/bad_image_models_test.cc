@@ -20,18 +20,18 @@ std::vector<BadInput> checkpoints() {
        "as init_lora_weights"},
       {"vae_alone",
        nothing,
-       {"base_model=%tiny-sd15/vae/diffusion_pytorch_model.safetensors"},
-       "%tiny-sd15/vae/diffusion_pytorch_model.safetensors: this is a VAE alone (no "
+       {"base_model=@/base/vae/diffusion_pytorch_model.safetensors"},
+       "@/base/vae/diffusion_pytorch_model.safetensors: this is a VAE alone (no "
        "'model.diffusion_model.' tensors); give the whole model"},
       {"unet_alone",
        nothing,
-       {"base_model=%tiny-sd15/unet/diffusion_pytorch_model.safetensors"},
-       "%tiny-sd15/unet/diffusion_pytorch_model.safetensors: this is a UNet alone (no "
+       {"base_model=@/base/unet/diffusion_pytorch_model.safetensors"},
+       "@/base/unet/diffusion_pytorch_model.safetensors: this is a UNet alone (no "
        "'model.diffusion_model.' tensors); give the whole model"},
       {"text_encoder_alone",
        nothing,
-       {"base_model=%tiny-sd15/text_encoder/model.safetensors"},
-       "%tiny-sd15/text_encoder/model.safetensors: this is a text encoder alone (no "
+       {"base_model=@/base/text_encoder/model.safetensors"},
+       "@/base/text_encoder/model.safetensors: this is a text encoder alone (no "
        "'model.diffusion_model.' tensors); give the whole model"},
       {"folder_of_a_vae",
        nothing,
@@ -59,14 +59,12 @@ std::vector<BadInput> checkpoints() {
       {"truncated_checkpoint",
        [](const Place& p) { p.cut("other.safetensors", sd_file(kSingle), 0.5); },
        {other + ".safetensors"},
-       "@/other.safetensors: tensor "
-       "'model.diffusion_model.input_blocks.7.1.transformer_blocks.0.attn2.to_k.weight': data ends "
-       "at byte 704572 but the file has 703006; incomplete download?"},
+       "@/other.safetensors: {checkpoint cut at 0.5}; incomplete download?"},
       {"truncated_header",
        [](const Place& p) { p.cut("other.safetensors", sd_file(kSingle), 0.001); },
        {other + ".safetensors"},
-       "@/other.safetensors: the header claims 125984 bytes but the file has 1649 after its "
-       "length; not a safetensors file, or an incomplete download"},
+       "@/other.safetensors: {checkpoint cut in the header}; not a safetensors file, or an "
+       "incomplete download"},
       {"empty_checkpoint",
        [](const Place& p) { p.write("other.safetensors", ""); },
        {other + ".safetensors"},
@@ -76,8 +74,8 @@ std::vector<BadInput> checkpoints() {
        nothing,
        {"base_model=%" + kSingle},
        "%tiny-sd15-single/tiny-sd15.safetensors: tensor "
-       "'model.diffusion_model.input_blocks.0.0.weight' has shape [8, 4, 3, 3], expected [320, 4, "
-       "3, 3]; not the kind of model that it seems to be"},
+       "'model.diffusion_model.input_blocks.0.0.weight' has shape [{channels}, 4, 3, 3], expected "
+       "[320, 4, 3, 3]; not the kind of model that it seems to be"},
       {"language_model_folder",
        nothing,
        {"base_model=%../llm/llama/model"},
@@ -85,9 +83,9 @@ std::vector<BadInput> checkpoints() {
        "text-generation: '%../llm/llama/model' is such a model); remove task_type or give another "
        "base_model"},
       {"language_model_file",
-       nothing,
-       {"base_model=%../llm/llama/model/model.safetensors"},
-       "%../llm/llama/model/model.safetensors: this is a language model; task_type text-to-image "
+       [](const Place& p) { p.save("other.safetensors", read_weights(llm("llama/model"))); },
+       {other + ".safetensors"},
+       "@/other.safetensors: this is a language model; task_type text-to-image "
        "needs a Stable Diffusion model"},
       {"flux",
        [](const Place& p) {
@@ -147,10 +145,13 @@ std::vector<BadInput> checkpoints() {
        "@/base/unet/config.json: this is not valid JSON (found an error at byte 2 of 1); damaged "
        "file, or not Stable Diffusion?"},
       {"wrong_shape",
-       [](const Place& p) { p.set("base/unet/config.json", "cross_attention_dim", 48); },
+       [](const Place& p) {
+         p.set("base/unet/config.json", "cross_attention_dim", golden_width() + 16);
+       },
        {},
        "@/base/unet: tensor 'down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight' "
-       "has shape [8, 32], expected [8, 48]; not the kind of model that it seems to be"},
+       "has shape [{channels}, {width}], expected [{channels}, {width + 16}]; not the kind of "
+       "model that it seems to be"},
       {"missing_tensor",
        [](const Place& p) { p.set("base/unet/config.json", "layers_per_block", 3); },
        {},
@@ -159,7 +160,7 @@ std::vector<BadInput> checkpoints() {
        "describes, or an incomplete file"},
       {"whole_numbers",
        [](const Place& p) {
-         TensorMap vae = read_tensors(sd_file("tiny-sd15/vae/diffusion_pytorch_model.safetensors"));
+         TensorMap vae = read_weights(sd_file("tiny-sd15/vae"));
          vae["decoder.conv_in.weight"] = vae["decoder.conv_in.weight"].to(at::kLong);
          p.save("base/vae/diffusion_pytorch_model.safetensors", vae);
        },
@@ -198,19 +199,19 @@ std::vector<BadInput> adapters() {
        [](const Place& p) { p.save("a.safetensors", unet_pair(1024)); },
        {init},
        "@/a.safetensors: this adapter is for Stable Diffusion 2 (cross attention 1024 wide), the "
-       "base is another Stable Diffusion model (32); choose the adapter's own base model"},
+       "base is another Stable Diffusion model ({width}); choose the adapter's own base model"},
       {"sdxl_adapter",
        nothing,
        {"init_lora_weights=%sdxl/lora_kohya_sgm_fp16.safetensors"},
        "%sdxl/lora_kohya_sgm_fp16.safetensors: this adapter is for another Stable Diffusion model "
-       "(cross attention 40 wide), the base is another Stable Diffusion model (32); choose the "
-       "adapter's own base model"},
+       "(cross attention {sdxl width} wide), the base is another Stable Diffusion model ({width}); "
+       "choose the adapter's own base model"},
       {"sd1_adapter_on_sdxl",
        nothing,
        {"base_model=%sdxl/tiny-sdxl", "init_lora_weights=%lora/c_kohya_attn.safetensors"},
        "%lora/c_kohya_attn.safetensors: this adapter is for another Stable Diffusion model (cross "
-       "attention 32 wide), the base is another Stable Diffusion model (40); choose the adapter's "
-       "own base model"},
+       "attention {width} wide), the base is another Stable Diffusion model ({sdxl width}); choose "
+       "the adapter's own base model"},
       {"text_adapter",
        [](const Place& p) {
          p.save("a.safetensors", {{"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight",
@@ -242,12 +243,12 @@ std::vector<BadInput> adapters() {
        "language models, Stable Diffusion 1.x, 2.x, XL); convert the file first"},
       {"no_lora_at_all",
        nothing,
-       {"init_lora_weights=%tiny-sd15/unet/diffusion_pytorch_model.safetensors"},
-       "%tiny-sd15/unet/diffusion_pytorch_model.safetensors: not a LoRA adapter (this is the "
+       {"init_lora_weights=@/base/unet/diffusion_pytorch_model.safetensors"},
+       "@/base/unet/diffusion_pytorch_model.safetensors: not a LoRA adapter (this is the "
        "weights of a UNet or VAE, expected LoRA tensors); give the adapter's file"},
       {"not_a_number",
        [](const Place& p) {
-         TensorMap t = unet_pair(32);
+         TensorMap t = unet_pair(golden_width());
          t[kUnet + ".lora_B.weight"].fill_(NAN);
          p.save("a.safetensors", t);
        },
@@ -256,14 +257,14 @@ std::vector<BadInput> adapters() {
        "holds NaN or infinity; the training that wrote the file had failed, use an earlier "
        "version"},
       {"ranks_differ",
-       [](const Place& p) { p.save("a.safetensors", unet_pair(32, 6)); },
+       [](const Place& p) { p.save("a.safetensors", unet_pair(golden_width(), 6)); },
        {init},
        "@/a.safetensors: module 'unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k': the "
-       "two ranks differ (found down [4, 32], up [64, 6], expected [rank, in] and [out, rank]); "
-       "damaged file?"},
+       "two ranks differ (found down [4, {width}], up [64, 6], expected [rank, in] and [out, "
+       "rank]); damaged file?"},
       {"half_a_pair",
        [](const Place& p) {
-         TensorMap t = unet_pair(32);
+         TensorMap t = unet_pair(golden_width());
          t.erase(kUnet + ".lora_B.weight");
          p.save("a.safetensors", t);
        },
@@ -277,9 +278,7 @@ std::vector<BadInput> adapters() {
          p.cut("a.safetensors", sd_file("lora/c_kohya_attn.safetensors"), 0.7);
        },
        {init},
-       "@/a.safetensors: tensor "
-       "'lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_v.lora_up.weight': data "
-       "ends at byte 30592 but the file has 30524; incomplete download?"},
+       "@/a.safetensors: {adapter cut at 0.7}; incomplete download?"},
       {"adapter_lfs_pointer",
        [](const Place& p) {
          p.write("a.safetensors",
@@ -301,18 +300,19 @@ std::vector<BadInput> adapters() {
       {"fewer_targets",
        nothing,
        {"init_lora_weights=%lora/c_kohya_attn.safetensors", "target_modules=all-linear"},
-       "preflight W06: target_modules: 56 modules that the parent does not adapt (first: "
-       "unet.time_embedding.linear_1); remove target_modules to take the parent's"},
+       "preflight W06: target_modules: {linear layers without adapter} modules that the parent "
+       "does not adapt (first: unet.time_embedding.linear_1); remove target_modules to take the "
+       "parent's"},
       {"other_rank",
        nothing,
-       {"init_lora_weights=%lora/c_kohya_attn.safetensors", "lora_rank=16"},
-       "preflight W04: lora_rank: differs from the parent's (found 16, expected 4); set lora_rank: "
-       "4, or remove it, or add rank_policy: grow\npreflight W05: lora_alpha: the effective scale "
-       "would change every learned change by 0.25 (found 0.25, expected 1); set lora_alpha: 4, or "
-       "remove it"},
+       {"init_lora_weights=%lora/c_kohya_attn.safetensors", "lora_rank={rank x 4}"},
+       "preflight W04: lora_rank: differs from the parent's (found {rank x 4}, expected {rank}); "
+       "set lora_rank: {rank}, or remove it, or add rank_policy: grow\npreflight W05: lora_alpha: "
+       "the effective scale would change every learned change by 0.25 (found 0.25, expected 1); "
+       "set lora_alpha: {rank}, or remove it"},
       {"adapter_without_alpha",
        nothing,
-       {"init_lora_weights=%lora/b_peft_lora_A_B.safetensors", "lora_rank=4"},
+       {"init_lora_weights=%lora/b_peft_lora_A_B.safetensors", "lora_rank={rank}"},
        "no error",
        0},
   };

@@ -32,8 +32,8 @@ std::vector<BadInput> settings() {
       {"clip_skip_too_deep",
        nothing,
        {"clip_skip=12"},
-       "clip_skip: deeper than the text encoder (found 12, expected at most 3, its layers); use 1 "
-       "or 2"},
+       "clip_skip: deeper than the text encoder (found 12, expected at most {layers}, its layers); "
+       "use 1 or 2"},
       {"caption_dropout",
        nothing,
        {"caption_dropout=2"},
@@ -123,7 +123,7 @@ std::vector<BadInput> settings() {
        {"lora", "generate", "--base", "@/base", "--version", "@/a.safetensors", "--prompt", "a",
         "--output", "@/o.png", "--size", "64x64", "--steps", "1"},
        "@/a.safetensors: this adapter is for Stable Diffusion 2 (cross attention 1024 wide), the "
-       "base is another Stable Diffusion model (32); choose the adapter's own base model"},
+       "base is another Stable Diffusion model ({width}); choose the adapter's own base model"},
       {"generate_from_broken_base",
        [](const Place& p) { p.remove("base/vae"); },
        {"lora", "generate", "--base", "@/base", "--prompt", "a", "--output", "@/o.png"},
@@ -147,9 +147,7 @@ std::vector<BadInput> settings() {
          p.cut("a.safetensors", sd_file("lora/c_kohya_attn.safetensors"), 0.7);
        },
        {"lora", "inspect", "@/a.safetensors"},
-       "@/a.safetensors: tensor "
-       "'lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_v.lora_up.weight': data "
-       "ends at byte 30592 but the file has 30524; incomplete download?"},
+       "@/a.safetensors: {adapter cut at 0.7}; incomplete download?"},
   };
 }
 

@@ -13,7 +13,8 @@
 #include "io/aten.h"
 #include "io/image.h"
 #include "io/tensors.h"
-#include "tests/paths.h"
+#include "tests/cli/golden_words.h"
+#include "tests/golden_set.h"
 
 namespace lora::test {
 
@@ -21,12 +22,10 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using Words = std::vector<std::string>;
 
-inline Path sd_file(const std::string& file) { return fs::absolute(golden() / "sd" / file); }
-
 inline const std::string kUnet = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k";
-inline const std::string kSingle = "tiny-sd15-single/tiny-sd15.safetensors";
 
-// A folder with a base model (links to the tiny one), a picture and a configuration.
+// A folder with a base model (links to the tiny one; one file a part), a picture and a
+// configuration.
 class Place {
  public:
   explicit Place(const std::string& name)
@@ -43,9 +42,11 @@ class Place {
         fs::create_symlink(entry.path(), to);
       }
     }
+    for (const char* part : {"unet", "vae", "text_encoder"}) join_shards(folder_ / "base" / part);
     write("c.yaml", "task_type: text-to-image\nbase_model: " + at("base") +
                         "\ntrain_data_dir: " + at("data") + "\noutput_dir: " + at("output/v") +
-                        "\nresolution: 64\nmax_steps: 1\nthreads: 1\nlora_rank: 4\n");
+                        "\nresolution: 64\nmax_steps: 1\nthreads: 1\nlora_rank: " +
+                        std::to_string(kohya_adapter().max_rank()) + "\n");
   }
   ~Place() { fs::remove_all(folder_); }
 
@@ -79,18 +80,12 @@ struct BadInput {
   const char* name;
   std::function<void(const Place&)> damage;
   Words command;  // settings of `lora train --check`; another command where it begins with "lora"
-  std::string message;  // @ stands for the folder, % for the golden files
+  // @ stands for the folder, % for the golden files, {word} for what golden_words.h reads in them.
+  std::string message;
   int code = 2;
 };
 
 inline void PrintTo(const BadInput& row, std::ostream* out) { *out << row.name; }
-
-inline std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
-    text.replace(at, from.size(), to);
-  }
-  return text;
-}
 
 struct CommandOutcome {
   int code = 0;
@@ -100,7 +95,7 @@ struct CommandOutcome {
 inline CommandOutcome run_on(const Place& place, Words words) {
   for (std::string& word : words) {
     word = replaced(word, "@", place.folder().string());
-    word = replaced(word, "%", sd_file("").string());
+    word = with_golden_words(replaced(word, "%", sd_file("").string()));
   }
   std::string verb = "train";
   if (!words.empty() && words.front() == "lora") {
@@ -136,7 +131,7 @@ inline void expect_row(const BadInput& row) {
   const Place place(row.name);
   row.damage(place);
   const CommandOutcome outcome = run_on(place, row.command);
-  EXPECT_EQ(outcome.text, row.message);
+  EXPECT_EQ(outcome.text, with_golden_words(row.message));
   EXPECT_EQ(outcome.code, row.code);
 }
 

@@ -11,7 +11,7 @@
 #include "base/files.h"
 #include "io/aten.h"
 #include "models/models.h"
-#include "tests/paths.h"
+#include "tests/golden_set.h"
 
 namespace lora {
 namespace {
@@ -50,8 +50,10 @@ std::string expected_error(const std::function<void()>& call) {
 // What llama.cpp computes from the file, alpha / rank x B A, is the adapter's delta, with the rows
 // of q and k where GGUF has them.
 TEST(GoldenGguf, LoadersComputeTheSameDelta) {
-  for (const char* family : {"llama", "llama-tied", "mistral", "qwen2", "qwen3", "gpt2"}) {
-    const Path root = test::golden() / "llm" / family;
+  const std::vector<std::string> families = test::families_with_plain_lora();
+  ASSERT_FALSE(families.empty());
+  for (const std::string& family : families) {
+    const Path root = test::llm(family);
     const AdapterFile adapter = read_adapter(root / "lora");
     const GgufBase base = read_gguf_base(root / "model");
     const std::string bytes = encode_gguf(adapter, base);
@@ -82,11 +84,15 @@ TEST(GoldenGguf, LoadersComputeTheSameDelta) {
 }
 
 TEST(GoldenGguf, DoraIsRefused) {
-  const Path root = test::golden() / "llm/gemma2";
-  const AdapterFile adapter = read_adapter(root / "lora");
-  const std::string text =
-      expected_error([&] { encode_gguf(adapter, read_gguf_base(root / "model")); });
-  EXPECT_NE(text.find("llama.cpp has no DoRA"), std::string::npos) << text;
+  ASSERT_FALSE(test::families().empty());
+  for (const std::string& family : test::families()) {
+    const Path root = test::llm(family);
+    AdapterFile adapter = read_adapter(root / "lora");
+    adapter.use_dora = true;  // whatever the set has; ScalesAreThoseOfPeft compares what was read
+    const std::string text =
+        expected_error([&] { encode_gguf(adapter, read_gguf_base(root / "model")); });
+    EXPECT_NE(text.find("llama.cpp has no DoRA"), std::string::npos) << family << ": " << text;
+  }
 }
 
 TEST(GoldenGguf, ImageAdaptersAreRefused) {

@@ -18,36 +18,9 @@
 #include "io/tensors.h"
 #include "models/model.h"
 #include "nn/attach.h"
-#include "tests/paths.h"
+#include "tests/golden_set.h"
 
 namespace lora::test {
-
-// golden/llm/<place>
-inline std::filesystem::path llm(const std::string& place) { return golden() / "llm" / place; }
-
-// Folders of golden/llm that hold a model and its numbers, by name.
-inline std::vector<std::string> families() {
-  std::vector<std::string> names;
-  if (!std::filesystem::exists(golden() / "llm")) return names;
-  for (const auto& entry : std::filesystem::directory_iterator(golden() / "llm")) {
-    if (std::filesystem::exists(entry.path() / "forward.safetensors")) {
-      names.push_back(entry.path().filename().string());
-    }
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-// For INSTANTIATE_TEST_SUITE_P: "llama-tied" -> "llama_tied".
-inline std::string family_name(const testing::TestParamInfo<std::string>& info) {
-  std::string name = info.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-}
-
-inline nlohmann::json read_json(const std::filesystem::path& path) {
-  return nlohmann::json::parse(read_file(path));
-}
 
 inline std::unique_ptr<CausalLM> load_float(const std::filesystem::path& folder) {
   return load_causal_lm(folder, {.dtype = at::kFloat});

@@ -110,7 +110,8 @@ void check_sdxl(const StableDiffusion& model, const std::string& what) {
 TEST(GoldenSdxl, folder) {
   const auto model = load_golden("sdxl/tiny-sdxl");
   EXPECT_EQ(model->kind(), SdKind::sdxl);
-  EXPECT_DOUBLE_EQ(model->latent_scale(), 0.13025);
+  const auto facts = test::golden_json("sdxl/sdxl.json");
+  EXPECT_DOUBLE_EQ(model->latent_scale(), facts.at("scaling_factor").get<double>());
   check_sdxl(*model, "");
 }
 
@@ -160,11 +161,19 @@ TEST(GoldenSdLayouts, wrong_files_are_named) {
   expect(sd_golden("lora/a_diffusers_lora_down_up.safetensors"), "a LoRA");
   expect(sd_golden("lora/e_processor_to_q_lora.safetensors"), "a LoRA");
   expect(sd_golden("tiny-sd15/vae"), "a VAE alone");
-  expect(sd_golden("tiny-sd15/vae/diffusion_pytorch_model.safetensors"), "a VAE alone");
-  expect(sd_golden("tiny-sd15/unet/diffusion_pytorch_model.safetensors"), "a UNet alone");
+  const auto expect_file = [&](const Path& weights, const char* words) {
+    const Path file = std::filesystem::temp_directory_path() / "lora_test_weights.safetensors";
+    write_tensors(file, test::read_weights(weights));
+    expect(file, words);
+    std::filesystem::remove(file);
+  };
+  expect_file(sd_golden("tiny-sd15/vae"), "a VAE alone");
+  expect_file(sd_golden("tiny-sd15/unet"), "a UNet alone");
   expect(sd_golden("tiny-sd15/text_encoder"), "CLIPTextModel alone");
-  expect(test::golden() / "llm/llama/model", "language model");
-  expect(test::golden() / "llm/llama/model/model.safetensors", "a language model");
+  for (const std::string& family : test::families()) {
+    expect(test::llm(family) / "model", "language model");
+    expect_file(test::llm(family) / "model", "a language model");
+  }
   expect(sd_golden("nowhere"), "no such file");
   const Path pickle = std::filesystem::temp_directory_path() / "lora_test_pickle.ckpt";
   std::ofstream(pickle, std::ios::binary) << std::string("PK\x03\x04", 4) << std::string(200, 'x');
@@ -184,8 +193,11 @@ TEST(GoldenSdLayouts, layers_have_the_names_that_adapters_use) {
     }
     ++kinds[name.starts_with("unet.") ? "unet" : "text"];
   });
-  EXPECT_EQ(kinds["attention"], 128);
-  EXPECT_EQ(kinds["unet"], 282);
+  // Those that kohya's programs adapt, and the four that they leave out: conv_in, conv_out and the
+  // two of time_embedding.
+  const auto counts = test::golden_json("lora/lora.json").at("module_counts");
+  EXPECT_EQ(kinds["attention"], counts.at("attention").get<int>());
+  EXPECT_EQ(kinds["unet"], counts.at("kohya_unet_with_conv3x3").get<int>() + 4);
   EXPECT_EQ(kinds["text"], 6 * model->config().text.layers);
 }
 

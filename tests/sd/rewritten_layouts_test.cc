@@ -21,20 +21,21 @@ Path new_folder(const std::string& name) {
   return folder;
 }
 
-// A copy of tiny-sd15 to be rewritten.
+const std::vector<std::pair<std::string, std::string>> kParts = {
+    {"unet", "diffusion_pytorch_model"},
+    {"vae", "diffusion_pytorch_model"},
+    {"text_encoder", "model"}};
+
+// A copy of tiny-sd15 to be rewritten, each part in one file.
 Path copy_of_base(const std::string& name) {
   const Path folder = new_folder(name) / "base";
   fs::copy(sd_golden("tiny-sd15"), folder, fs::copy_options::recursive);
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     fs::permissions(entry.path(), fs::perms::owner_write, fs::perm_options::add);
   }
+  for (const auto& [part, stem] : kParts) test::join_shards(folder / part);
   return folder;
 }
-
-const std::vector<std::pair<std::string, std::string>> kParts = {
-    {"unet", "diffusion_pytorch_model"},
-    {"vae", "diffusion_pytorch_model"},
-    {"text_encoder", "model"}};
 
 std::unique_ptr<StableDiffusion> load(const Path& path, SdLoadOptions options = {}) {
   return StableDiffusion::load(path, options);

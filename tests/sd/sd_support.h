@@ -16,7 +16,7 @@
 #include "models/sd_kinds.h"
 #include "models/stable_diffusion.h"
 #include "nn/observe.h"
-#include "tests/paths.h"
+#include "tests/golden_set.h"
 
 namespace lora::test {
 

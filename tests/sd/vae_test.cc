@@ -49,9 +49,8 @@ TEST(GoldenSdVae, every_block) {
 // Files of before 2023 name the attention query, key, value, proj_attn.
 TEST(GoldenSdVae, old_attention_names) {
   const auto model = load_golden("tiny-sd15");
-  const Path folder = sd_golden("tiny-sd15/vae/diffusion_pytorch_model.safetensors");
   TensorMap renamed;
-  for (const auto& [name, tensor] : read_tensors(folder)) {
+  for (const auto& [name, tensor] : test::read_weights(sd_golden("tiny-sd15/vae"))) {
     std::string old = name;
     for (const auto& [now, before] :
          std::map<std::string, std::string>{{"to_q.", "query."},

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
@@ -11,13 +12,10 @@
 #include "io/adapters/match.h"
 #include "io/adapters/peft_config.h"
 #include "io/aten.h"
-#include "tests/paths.h"
+#include "tests/golden_set.h"
 
 namespace lora {
 namespace {
-
-constexpr const char* kFamilies[] = {"llama", "llama-tied", "mistral", "qwen2",
-                                     "qwen3", "gemma2",     "gpt2"};
 
 Path temporary(const std::string& name) {
   const Path folder = std::filesystem::temp_directory_path() / ("lora-adapters-" + name);
@@ -26,12 +24,19 @@ Path temporary(const std::string& name) {
 }
 
 TEST(GoldenPeftAdapters, ScalesAreThoseOfPeft) {
-  for (const char* family : kFamilies) {
-    const Path root = test::golden() / "llm" / family;
+  ASSERT_FALSE(test::families().empty());
+  for (const std::string& family : test::families()) {
+    const Path root = test::llm(family);
     const AdapterFile adapter = read_adapter(root / "lora");
     EXPECT_EQ(adapter.kind, AdapterKind::llm) << family;
     EXPECT_EQ(adapter.dialect, "peft");
     const auto expected = nlohmann::json::parse(read_file(root / "lora_expected.json"));
+    for (const auto& [key, found] : std::map<std::string, bool>{
+             {"use_dora", adapter.use_dora},
+             {"use_rslora", adapter.use_rslora},
+             {"fan_in_fan_out", adapter.fan_in_fan_out}}) {
+      EXPECT_EQ(found, expected["adapter"][key].get<bool>()) << family << " " << key;
+    }
     ASSERT_EQ(adapter.modules.size(), expected["scaling"].size()) << family;
     for (const auto& [path, scale] : expected["scaling"].items()) {
       const AdapterModule* module = adapter.find(path);
@@ -41,28 +46,27 @@ TEST(GoldenPeftAdapters, ScalesAreThoseOfPeft) {
   }
 }
 
+// Of the one module that the set names; DoRA has no delta of its own.
 TEST(GoldenPeftAdapters, DeltaIsThatOfPeft) {
-  int compared = 0;
-  for (const char* family : kFamilies) {
-    const Path root = test::golden() / "llm" / family;
+  const std::vector<std::string> families = test::families_with_plain_lora();
+  ASSERT_FALSE(families.empty());
+  for (const std::string& family : families) {
+    const Path root = test::llm(family);
     const AdapterFile adapter = read_adapter(root / "lora");
-    for (const auto& [name, tensor] : read_tensors(root / "lora_expected.safetensors")) {
-      if (!name.starts_with("delta.")) continue;
-      const AdapterModule* module = adapter.find(name.substr(6, name.size() - 6 - 7));
-      ASSERT_NE(module, nullptr) << family << " " << name;
-      const at::Tensor delta = adapter.fan_in_fan_out ? module->delta().t() : module->delta();
-      EXPECT_LT((delta - tensor).abs().max().item<float>(),
-                1e-6f * tensor.abs().max().item<float>())
-          << family;
-      ++compared;
-    }
+    const std::string path = test::read_json(root / "lora_expected.json").at("merged_module");
+    const AdapterModule* module = adapter.find(path);
+    ASSERT_NE(module, nullptr) << family << " " << path;
+    const at::Tensor tensor =
+        read_tensors(root / "lora_expected.safetensors").at("delta." + path + ".weight");
+    const at::Tensor delta = adapter.fan_in_fan_out ? module->delta().t() : module->delta();
+    EXPECT_LT((delta - tensor).abs().max().item<float>(), 1e-6f * tensor.abs().max().item<float>())
+        << family;
   }
-  EXPECT_EQ(compared, 6);  // every family but the one with DoRA
 }
 
 TEST(GoldenPeftAdapters, WrittenFilesAreThoseOfPeft) {
   std::vector<Path> folders;
-  for (const char* family : kFamilies) folders.push_back(test::golden() / "llm" / family / "lora");
+  for (const std::string& family : test::families()) folders.push_back(test::llm(family) / "lora");
   for (const char* name : {"v1", "v2", "grown_r8", "shrunk_r4"}) {
     folders.push_back(test::golden() / "llm" / "warmstart" / name);
   }

@@ -58,7 +58,8 @@ TEST(GoldenImageAdapters, DialectsOfOneAdapterAreOneFunction) {
   EXPECT_LT(difference(half, a), 2e-3);
   EXPECT_EQ(half.modules[0].a.scalar_type(), at::kHalf);
   const AdapterFile few = read_adapter(sd("lora/c_kohya_attn_few_bf16.safetensors"));
-  EXPECT_EQ(few.modules.size(), 24u);
+  EXPECT_EQ(3 * few.modules.size(), SafetensorsFile::open(few.path)->tensors().size());
+  EXPECT_LT(few.modules.size(), a.modules.size());
   EXPECT_LT(difference(few, a), 2e-2);
 }
 
@@ -73,7 +74,9 @@ TEST(GoldenImageAdapters, AlphaOfEveryDialect) {
     EXPECT_EQ(module.scale, module.alpha / static_cast<double>(module.rank()));
   }
   const AdapterFile g = read_adapter(sd("lora/g_peft_conv_te_folded_alpha.safetensors"));
-  EXPECT_EQ(difference(g, d), 0);  // alpha / rank is a power of two here
+  int exponent = 0;
+  const bool exact = std::frexp(d.modules[0].scale, &exponent) == 0.5;  // a power of two
+  EXPECT_LE(difference(g, d), exact ? 0 : 1e-6);
   const AdapterFile f = read_adapter(sd("lora/f_peft_metadata_alpha_1.safetensors"));
   for (const AdapterModule& module : f.modules) {
     EXPECT_EQ(module.alpha, alpha["f"].get<double>());
@@ -136,15 +139,13 @@ TEST(GoldenImageAdapters, DiffusersFilesAreWrittenByteForByte) {
 
 TEST(GoldenImageAdapters, EveryFileSurvivesEveryWriter) {
   std::vector<Path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(sd("lora"))) {
-    const std::string name = entry.path().filename();
-    if (name.ends_with(".safetensors") && name[1] != 'x' && name[0] != 'm') {
-      files.push_back(entry.path());
-    }
+  const nlohmann::json cases = json_of(sd("lora/lora.json"))["cases"];
+  for (const auto& [name, unused] : cases.items()) {
+    files.push_back(sd("lora/" + name + ".safetensors"));
   }
+  ASSERT_FALSE(files.empty());
   files.push_back(sd("sdxl/lora_kohya_sgm_fp16.safetensors"));
   files.push_back(sd("train/init_kohya_style.safetensors"));
-  ASSERT_GE(files.size(), 13u);
   for (const Path& path : files) {
     const AdapterFile adapter = read_adapter(path);
     if (adapter.modules[0].delta().abs().max().item<float>() == 0) continue;
