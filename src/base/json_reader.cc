@@ -6,9 +6,13 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json_text.h"
 
 namespace lora {
 namespace {
+
+constexpr std::int64_t kLargestCount = INT32_MAX;  // sizes: their products stay in 64 bits
+constexpr double kLargestNumber = 1e30;            // computed with in float32
 
 // A value for a message: its first characters, in ASCII.
 template <typename Json>
@@ -47,34 +51,9 @@ std::vector<T> checked_list(const JsonReader<Json>& in, std::string_view key,
 
 }  // namespace
 
-void check_json_depth(std::string_view text, const std::string& where, std::string_view remedy) {
-  int depth = 0;
-  bool quoted = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quoted && c == '\\') {
-      ++i;
-    } else if (c == '"') {
-      quoted = !quoted;
-    } else if (!quoted && (c == '[' || c == '{') && ++depth > kDeepestJson) {
-      fail(where, ": nested too deeply (found more than ", kDeepestJson, " brackets inside each ",
-           "other at byte ", i + 1, "); ", remedy);
-    } else if (!quoted && (c == ']' || c == '}')) {
-      --depth;
-    }
-  }
-}
-
 template <typename Json>
 Json parse_json_object(std::string_view text, const std::string& where, std::string_view remedy) {
-  check_json_depth(text, where, remedy);
-  Json json;
-  try {
-    json = Json::parse(text);
-  } catch (const typename Json::parse_error& error) {
-    fail(where, ": this is not valid JSON (found an error at byte ", error.byte, " of ",
-         text.size(), "); ", remedy);
-  }
+  Json json = parse_json<Json>(text, where, remedy);
   if (!json.is_object()) {
     fail(where, ": this is not a JSON object (found ", json.type_name(), "); ", remedy);
   }
@@ -120,9 +99,11 @@ std::int64_t JsonReader<Json>::whole(std::string_view key,
 template <typename Json>
 std::int64_t JsonReader<Json>::count(std::string_view key,
                                      std::optional<std::int64_t> otherwise) const {
-  return checked(*this, key, otherwise, "a whole number above 0", [](const Json& value) {
-    return is_whole(value) && value.template get<std::int64_t>() > 0;
+  const std::int64_t value = checked(*this, key, otherwise, "a whole number above 0", [](auto& v) {
+    return is_whole(v) && v.template get<std::int64_t>() > 0;
   });
+  if (value > kLargestCount) wrong(key, value, join("at most ", kLargestCount));
+  return value;
 }
 
 template <typename Json>
@@ -133,9 +114,11 @@ double JsonReader<Json>::number(std::string_view key, std::optional<double> othe
 
 template <typename Json>
 double JsonReader<Json>::positive(std::string_view key, std::optional<double> otherwise) const {
-  return checked(*this, key, otherwise, "a number above 0", [](const Json& value) {
-    return value.is_number() && value.template get<double>() > 0;
+  const double value = checked(*this, key, otherwise, "a number above 0", [](auto& v) {
+    return v.is_number() && v.template get<double>() > 0;
   });
+  if (value > kLargestNumber) wrong(key, value, join("at most ", kLargestNumber));
+  return value;
 }
 
 template <typename Json>

@@ -108,7 +108,7 @@ TEST(JsonReader, RefusesNestingBombs) {
   EXPECT_EQ(message(nested(kDeepestJson, R"("[[ \" {{")")), "no error");  // brackets in a text
   EXPECT_EQ(message(nested(200000, "1")),
             "a.json: nested too deeply (found more than 100 brackets inside each other at byte "
-            "106); mend it");
+            "106 of 400006); mend it");
 }
 
 }  // namespace

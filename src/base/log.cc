@@ -9,6 +9,8 @@
 #include <mutex>
 #include <string>
 
+#include "base/shown.h"
+
 namespace lora {
 namespace {
 
@@ -22,7 +24,8 @@ Sink& sink() {
   return instance;
 }
 
-void write_line(std::string_view text) {
+void write_line(std::string_view line) {
+  const std::string text = shown_lines(line);
   const std::lock_guard lock(sink().mutex);
   // A progress bar may stand on this line: clear it first.
   const char* clear = stderr_is_terminal() ? "\r\033[K" : "";

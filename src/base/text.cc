@@ -31,6 +31,8 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
   std::string best;
   int best_distance = static_cast<int>(std::max<std::size_t>(word.size() / 3, 2)) + 1;
   for (const std::string& candidate : candidates) {
+    const auto [shorter, longer] = std::minmax({word.size(), candidate.size()});
+    if (static_cast<int>(longer - shorter) >= best_distance) continue;  // no nearer than that
     const int distance = edit_distance(word, candidate);
     if (distance < best_distance) {
       best = candidate;

@@ -176,5 +176,15 @@ TEST_P(BadTable, HasItsMessage) {
 INSTANTIATE_TEST_SUITE_P(Folder, BadTable, testing::ValuesIn(tables()),
                          [](const auto& info) { return std::string(info.param.name); });
 
+// Brackets and weights of WebUIs go; what only looks like them costs no more than other letters.
+TEST(Captions, BracketsAreReadOnce) {
+  EXPECT_EQ(apply_rules("a <lora:x:0.8> (lamp:1.2), <b> <c <lyco:y> d", {}), "a lamp, <b> <c d");
+  const std::string many(400'000, '<');
+  EXPECT_EQ(apply_rules(many + "lora:x>", {}).size(), many.size() - 1);
+  std::string networks;
+  for (int i = 0; i < 100'000; ++i) networks += "<lora:a>";
+  EXPECT_EQ(apply_rules(networks + "b", {}), "b");
+}
+
 }  // namespace
 }  // namespace lora

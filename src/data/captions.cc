@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/text.h"
 #include "base/utf8.h"
 #include "io/csv.h"
@@ -67,7 +68,7 @@ std::map<std::string, Caption> from_jsonl(const Path& path) {
   for (const std::string& text : split(without_bom(content), '\n')) {
     ++line;
     if (trim(text).empty()) continue;
-    const Json json = Json::parse(text, nullptr, false);
+    const Json json = try_parse_json<Json>(text).value_or(Json());
     if (!json.is_object()) {
       fail_usage(path.string(), ":", line, ": not a JSON object; write one object a line");
     }
@@ -108,16 +109,20 @@ std::string without_weights(const std::string& text) {
   return out;
 }
 
-std::string without_networks(std::string text) {
-  for (std::size_t at = text.find('<'); at != std::string::npos; at = text.find('<', at + 1)) {
-    const std::size_t end = text.find('>', at);
-    if (end == std::string::npos) break;
-    const std::string inside = text.substr(at + 1, end - at - 1);
+// "<lora:name:0.8>" goes.
+std::string without_networks(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t end = text.front() == '<' ? text.find_first_of("<>", 1) : text.find('<');
+    const std::string_view inside = text.substr(text.front() == '<' ? 1 : 0);
     const bool network = inside.starts_with("lora:") || inside.starts_with("lyco:") ||
                          inside.starts_with("hypernet:");
-    if (network) text.erase(at, end - at + 1), --at;
+    const bool closed = text.front() == '<' && end != text.npos && text[end] == '>';
+    const std::size_t size = closed ? end + 1 : std::min(end, text.size());
+    if (!closed || !network) out += text.substr(0, size);
+    text.remove_prefix(size);
   }
-  return text;
+  return out;
 }
 
 std::string one_blank(const std::string& text) {

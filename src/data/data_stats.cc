@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 
 namespace lora {
 namespace {
@@ -45,6 +46,20 @@ PictureMark mark_from(const std::string& text, const std::string& where) {
   return mark;
 }
 
+// json::get converts what is no whole number, or does not fit, without a word.
+std::int64_t whole(const Json& json) {
+  if (json.is_number_integer()) return json.get<std::int64_t>();
+  throw Json::type_error::create(302, "expected a whole number, found " + json.dump(), &json);
+}
+
+std::map<std::string, std::int64_t> wholes(const Json& json) {
+  std::map<std::string, std::int64_t> values;
+  for (const auto& [name, value] : json.get_ref<const Json::object_t&>()) {
+    values[name] = whole(value);
+  }
+  return values;
+}
+
 }  // namespace
 
 std::optional<double> DataStats::share(const std::string& name) const {
@@ -77,16 +92,16 @@ std::string stats_json(const DataStats& stats) {
 DataStats parse_stats(const std::string& text, const std::string& where) {
   DataStats stats;
   try {
-    const Json json = Json::parse(text);
+    const Json json = try_parse_json<Json>(text).value_or(Json());
     json.at("kind").get_to(stats.kind);
-    json.at("samples").get_to(stats.samples);
-    json.at("longest").get_to(stats.longest);
+    stats.samples = whole(json.at("samples"));
+    stats.longest = whole(json.at("longest"));
     json.at("trigger").get_to(stats.trigger);
-    json.at("too_small").get_to(stats.too_small);
-    json.at("settings").get_to(stats.settings);
+    stats.too_small = whole(json.at("too_small"));
+    stats.settings = wholes(json.at("settings"));
     json.at("template_markers").get_to(stats.template_markers);
-    json.at("terms").get_to(stats.terms.samples);
-    json.at("other_terms").get_to(stats.terms.rest);
+    stats.terms.samples = wholes(json.at("terms"));
+    stats.terms.rest = whole(json.at("other_terms"));
     json.at("terms_noise").get_to(stats.terms.noise);
     json.at("measures").get_to(stats.measures);
     json.at("shares").get_to(stats.shares);

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/json_text.h"
+#include "base/shown.h"
 #include "base/text.h"
 #include "data/held_out.h"
 #include "data/near_duplicates.h"
@@ -155,16 +157,10 @@ std::string lines_of(const TextDataset& dataset) {
   return text;
 }
 
-std::string one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
-  return text;
-}
-
 std::string report_of(const PreparedText& prepared) {
   std::string text = "place\tverdict\treason\n";
   for (const TextNote& note : prepared.notes) {
-    text += join(one_line(note.place), '\t', note.verdict, '\t', one_line(note.reason), '\n');
+    text += join(shown(note.place), '\t', note.verdict, '\t', shown(note.reason), '\n');
   }
   return text;
 }
@@ -175,7 +171,8 @@ using Known = std::map<std::string, std::set<std::string>>;
 Known read_known(const Path& output) {
   Known known;
   if (!std::filesystem::exists(output / kPrepareState)) return known;
-  const auto json = ordered_json::parse(read_file(output / kPrepareState), nullptr, false);
+  const auto json = try_parse_json<ordered_json>(read_file(output / kPrepareState))
+                        .value_or(ordered_json());
   if (!json.is_object()) return known;
   for (const auto& [name, hashes] : json.items()) {
     for (const auto& hash : hashes) {

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <set>
 
-#include "base/json_reader.h"
-#include "base/reading.h"
+#include "base/json_text.h"
 #include "base/table.h"
 #include "base/utf8.h"
 #include "io/csv.h"
@@ -60,15 +60,16 @@ std::int64_t line_of(std::string_view text, std::size_t byte) {
 }
 
 ordered_json parse_json(std::string_view text, const Path& file, std::int64_t first_line) {
-  reading(
-      [&] { check_json_depth(text, join(file.string(), ":", first_line), "nest it less deeply"); });
-  try {
-    return ordered_json::parse(text);
-  } catch (const nlohmann::json::parse_error& error) {
-    const std::size_t byte = error.byte > 0 ? error.byte - 1 : 0;
-    fail_usage(file.string(), ":", first_line + line_of(text, byte) - 1,
-               ": not valid JSON; check quotes, commas and brackets there");
+  ordered_json json;
+  if (const auto mistake = read_json_text(text, json)) {
+    const std::size_t byte = mistake->byte > 0 ? mistake->byte - 1 : 0;
+    const std::string where = join(file.string(), ":", first_line + line_of(text, byte) - 1, ": ");
+    if (mistake->found.empty()) {
+      fail_usage(where, "not valid JSON; check quotes, commas and brackets there");
+    }
+    fail_usage(where, mistake->what, " (found ", mistake->found, "); mend the record there");
   }
+  return json;
 }
 
 void read_jsonl(const Path& file, Reading& out) {
@@ -84,20 +85,21 @@ void read_jsonl(const Path& file, Reading& out) {
   }
 }
 
+// Many call JSONL files .json.
+bool holds_lines(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+  const std::size_t line_end = text.find('\n');
+  return text.starts_with('{') && line_end != std::string_view::npos &&
+         ordered_json::accept(text.substr(0, line_end)) && !ordered_json::accept(text);
+}
+
 // An array of records, or an object one of whose fields is that array.
 void read_json(const Path& file, Reading& out) {
   const std::string content = read_file(file);
   check_utf8(content, file.string());
   const std::string_view text = without_bom(content);
   if (trim(text).empty()) return;
-  // Many call JSONL files .json.
-  const std::size_t line_end = text.find('\n');
-  const bool lines = text.front() == '{' && line_end != std::string_view::npos &&
-                     ordered_json::accept(text.substr(0, line_end)) && !ordered_json::accept(text);
-  if (lines) {
-    read_jsonl(file, out);
-    return;
-  }
+  if (holds_lines(text)) return read_jsonl(file, out);
   ordered_json all = parse_json(text, file, 1);
   if (all.is_object()) {
     for (const char* name : {"data", "train", "rows", "examples"}) {
@@ -118,9 +120,20 @@ void read_json(const Path& file, Reading& out) {
 
 void read_table(const Path& file, Reading& out) {
   const CsvTable table = read_csv(file);
+  std::set<std::string> names;
+  for (const std::string& name : table.header) {
+    if (names.insert(name).second) continue;
+    fail_usage(file.string(), ":1: two columns are called '", name, "'; rename one");
+  }
+  if (names.size() > kMostFields) {
+    fail_usage(file.string(), ":1: too many columns (found ", names.size(), ", expected at most ",
+               kMostFields, "); leave out what is not needed");
+  }
   for (const CsvRow& row : table.rows) {
-    ordered_json record = ordered_json::object();
-    for (std::size_t i = 0; i < table.header.size(); ++i) record[table.header[i]] = row.cells[i];
+    ordered_json::object_t record;  // a vector: adding at its end needs no search
+    for (std::size_t i = 0; i < table.header.size(); ++i) {
+      record.emplace_back(table.header[i], row.cells[i]);
+    }
     out.records.push_back({std::move(record), file, row.line, "line"});
   }
 }
@@ -150,7 +163,12 @@ std::vector<Path> data_files(const Path& path) {
   if (!std::filesystem::is_directory(path)) return {path};
   std::vector<Path> out;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
-    if (!entry.is_regular_file() || is_companion(entry.path())) continue;
+    std::error_code wrong;
+    const bool file = entry.is_regular_file(wrong);
+    if (wrong) {
+      fail_usage(entry.path().string(), ": cannot be read (", wrong.message(), "); remove it");
+    }
+    if (!file || is_companion(entry.path())) continue;
     const std::string ending = lower_ascii(entry.path().extension().string());
     if (find_row(std::span<const ReaderRow>(kReaders), ending) != nullptr) {
       out.push_back(entry.path());

@@ -100,6 +100,14 @@ TEST_F(TextData, BrokenInputsAndTheirMessages) {
        "DIR/a.json:2: not valid JSON; check quotes, commas and brackets there"},
       {"b.jsonl", "{\"text\": \"x\"}\n{\"text\": \n",
        "DIR/b.jsonl:2: not valid JSON; check quotes, commas and brackets there"},
+      {"nan.jsonl", "{\"text\": \"x\"}\n{\"text\": NaN}\n",
+       "DIR/nan.jsonl:2: this is not valid JSON (found NaN, which JSON does not have); mend the "
+       "record there"},
+      {"big.jsonl", "{\"text\": \"x\", \"n\": 1e400}\n",
+       "DIR/big.jsonl:1: a number is too large (found one that 64 bits do not hold); mend the "
+       "record there"},
+      {"twice.csv", "text,text\na,b\n",
+       "DIR/twice.csv:1: two columns are called 'text'; rename one"},
       {"c.json", "[]", "DIR/c.json: no records (read 1 file(s), all of them empty)"},
       {"d.jsonl", "{\"foo\": 1, \"bar\": 2}\n",
        "DIR/d.jsonl:1: no known format fits (found the fields foo, bar; expected one of alpaca: "
@@ -140,6 +148,16 @@ TEST_F(TextData, BrokenInputsAndTheirMessages) {
     const Path file = write(c.file, c.content);
     EXPECT_EQ(error_of([&] { load_text_dataset(file); }), c.message);
   }
+  const Path lines = write("lines.json", "\n \n{\"text\": \"a\"}\n{\"text\": \"b\"}\n");
+  EXPECT_EQ(load_text_dataset(lines).records.size(), 2U);
+  const Path deep = write("deep.jsonl", "{\"text\": " + std::string(200'000, '[') + "}\n");
+  EXPECT_EQ(error_of([&] { load_text_dataset(deep); }),
+            "DIR/deep.jsonl:1: nested too deeply (found more than 100 brackets inside each other); "
+            "mend the record there");
+  std::filesystem::create_directory(folder_ / "links");
+  std::filesystem::create_symlink("loop.jsonl", folder_ / "links" / "loop.jsonl");
+  EXPECT_EQ(error_of([&] { load_text_dataset(folder_ / "links"); }),
+            "DIR/links/loop.jsonl: cannot be read (Too many levels of symbolic links); remove it");
   EXPECT_EQ(error_of([&] { load_text_dataset(folder_ / "none.json"); }),
             "DIR/none.json: no such file or folder; check the path");
   std::filesystem::create_directory(folder_ / "empty");

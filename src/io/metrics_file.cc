@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/text.h"
 
 namespace lora {
@@ -12,7 +13,9 @@ MetricsFile::MetricsFile(const Path& path, std::int64_t last_step) : path_(path)
   std::string kept;
   if (last_step >= 0 && std::filesystem::exists(path)) {
     for (const nlohmann::json& row : read_metrics(path)) {
-      if (row.value("step", std::int64_t{0}) <= last_step) kept += row.dump() + "\n";
+      const auto step = row.find("step");
+      const bool later = step != row.end() && step->is_number() && *step > last_step;
+      if (!later) kept += row.dump() + "\n";
     }
   }
   write_file_atomic(path, kept);
@@ -30,9 +33,9 @@ std::vector<nlohmann::json> read_metrics(const Path& path) {
   const std::vector<std::string> lines = split(content, '\n');
   for (std::size_t i = 0; i < lines.size(); ++i) {
     if (lines[i].empty()) continue;
-    nlohmann::json row = nlohmann::json::parse(lines[i], nullptr, false);
-    if (row.is_object()) {
-      rows.push_back(std::move(row));
+    std::optional<nlohmann::json> row = try_parse_json<nlohmann::json>(lines[i]);
+    if (row && row->is_object()) {
+      rows.push_back(std::move(*row));
     } else if (i + 1 < lines.size()) {
       fail(path.string(), ":", i + 1, ": not a JSON object; was the file edited?");
     }

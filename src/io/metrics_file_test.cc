@@ -38,6 +38,9 @@ TEST_F(MetricsFiles, ALineCutOffByACrashIsLeftOut) {
   EXPECT_EQ(read_metrics(path_).size(), 1U);
   write_file_atomic(path_, "{\"step\":1}\nbroken\n{\"step\":2}\n");
   EXPECT_THROW(read_metrics(path_), Error);
+  write_file_atomic(path_, "{\"step\":\"one\"}\n{\"step\":9}\n{\"loss\":" + std::string(9999, '['));
+  MetricsFile(path_, 3);
+  EXPECT_EQ(read_metrics(path_).size(), 1U);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 namespace lora {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;  // finding a name among many must be fast
 
 struct DTypeRow {
   DType dtype;
@@ -228,7 +228,7 @@ std::string encode_safetensors(std::vector<TensorView> tensors, const Metadata& 
   std::sort(tensors.begin(), tensors.end(), [](const TensorView& a, const TensorView& b) {
     return std::pair(-rank(a.dtype), a.name) < std::pair(-rank(b.dtype), b.name);
   });
-  Json header = Json::object();
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::size_t position = 0;
   for (const TensorView& tensor : tensors) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "io/safetensors.h"
 
 namespace lora {
@@ -60,7 +61,7 @@ bool is_tokenizer(const std::string& name) {
 HashCache::HashCache(Path file) : file_(std::move(file)) {
   std::error_code ignored;
   if (!fs::is_regular_file(file_, ignored)) return;
-  const json known = json::parse(read_file(file_), nullptr, false);
+  const json known = try_parse_json<json>(read_file(file_)).value_or(json());
   if (!known.is_object()) return;
   for (const auto& [key, value] : known.items()) {
     if (value.is_string()) known_[key] = value;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/folders.h"
+#include "base/numbers.h"
 #include "base/text.h"
 #include "config/version_name.h"
 #include "versions/refs.h"
@@ -114,13 +115,12 @@ WeightedVersion split_weight(const std::string& argument) {
     return {argument, 1};
   }
   const std::string number = argument.substr(colon + 1);
-  char* end = nullptr;
-  const double weight = std::strtod(number.c_str(), &end);
-  if (number.empty() || *end != '\0' || !(weight > -100 && weight < 100)) {
+  const std::optional<double> weight = finite_number(number);
+  if (!weight || !(*weight > -100 && *weight < 100)) {
     fail_usage("version '", argument, "': not a weight (found '", number,
                "', expected a number such as 0.8); write NAME or NAME:0.8");
   }
-  return {argument.substr(0, colon), weight};
+  return {argument.substr(0, colon), *weight};
 }
 
 std::vector<ListedVersion> list_versions(const Path& root) {

@@ -166,9 +166,11 @@ TEST(SplitWeight, Forms) {
   EXPECT_EQ(split_weight("v1:0.8").weight, 0.8);
   EXPECT_EQ(split_weight("a:b/v1").name, "a:b/v1");
   EXPECT_EQ(split_weight("v1").weight, 1);
-  EXPECT_EQ(message_of([] { split_weight("v1:much"); }, Exit::usage),
-            "version 'v1:much': not a weight (found 'much', expected a number such as 0.8); write "
-            "NAME or NAME:0.8");
+  for (const std::string weight : {"much", "", "nan", "inf", "0x1", "1e400", "100", " 1"}) {
+    EXPECT_EQ(message_of([&] { split_weight("v1:" + weight); }, Exit::usage),
+              "version 'v1:" + weight + "': not a weight (found '" + weight +
+                  "', expected a number such as 0.8); write NAME or NAME:0.8");
+  }
 }
 
 }  // namespace

@@ -3,8 +3,10 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 
 #include "base/error.h"
+#include "base/json_text.h"
 
 namespace lora {
 namespace {
@@ -102,6 +104,20 @@ json to_value(T& value) {
   }
 }
 
+[[noreturn]] void wrong(const std::string& expected, const json& found) {
+  throw json::type_error::create(302, "expected " + expected + ", found " + found.dump(), &found);
+}
+
+// json::get converts what is no such number, or does not fit, without a word.
+template <typename T>
+void check_number(const json& in, const T&) {
+  if constexpr (std::is_same_v<T, double>) {
+    if (!in.is_number()) wrong("a number", in);
+  } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    if (!in.is_number_integer()) wrong("a whole number", in);
+  }
+}
+
 // Names that are absent keep their default: manifests of other releases stay readable.
 template <typename T>
 void from_value(const json& in, T& value) {
@@ -112,6 +128,7 @@ void from_value(const json& in, T& value) {
   } else if constexpr (requires { requires Record<typename T::value_type>; }) {
     for (const json& item : in) from_value(item, value.emplace_back());
   } else {
+    check_number(in, value);
     value = in.get<T>();
   }
 }
@@ -126,9 +143,10 @@ void check_schema(const json& manifest, const std::string& where) {
   const auto found = manifest.find("schema");
   if (found == manifest.end()) return;  // the default
   if (found->is_number_integer() && *found >= 1 && *found <= kSchema) return;
-  const std::string tool = manifest.value("/run/tool_version"_json_pointer, std::string("?"));
+  const json tool = manifest.value("/run/tool_version"_json_pointer, json("?"));
   fail_integrity(where, ": a manifest that this release does not know (found schema ",
-                 found->dump(), ", written by lora ", tool, ", expected schema ", kSchema,
+                 found->dump(), ", written by lora ",
+                 tool.is_string() ? tool.get<std::string>() : "?", ", expected schema ", kSchema,
                  "); use the release that wrote it, or a newer one");
 }
 
@@ -171,7 +189,7 @@ std::string version_json(const Version& version) {
 }
 
 Version parse_version(const std::string& text, const std::string& where) {
-  const json manifest = json::parse(text, nullptr, false);
+  const json manifest = try_parse_json<json>(text).value_or(json());
   if (!manifest.is_object() || !manifest.contains("id") || !manifest["id"].is_string()) {
     fail_integrity(where, ": not a manifest of a version (found ", text.size(),
                    " bytes, expected JSON with an id); restore the folder from a copy");

@@ -44,6 +44,27 @@ TEST(Manifest, AnUnknownSchemaIsRefusedByName) {
   EXPECT_EQ(parse_version(edited([](json& manifest) { manifest.erase("schema"); }), "x").schema, 1);
 }
 
+TEST(Manifest, NumbersThatAreNoneAreRefused) {
+  const std::string head = "v1/version.json: not a manifest that this program reads (";
+  const auto with = [](const char* part, const char* key, const json& value) {
+    return edited([&](json& manifest) { manifest[part][key] = value; });
+  };
+  EXPECT_EQ(refusal(with("weights", "rank", 1e300)),
+            head + "[json.exception.type_error.302] expected a whole number, found 1e+300); use "
+                   "the program that wrote it");
+  EXPECT_EQ(refusal(with("weights", "alpha", nullptr)),
+            head + "[json.exception.type_error.302] expected a number, found null); use the "
+                   "program that wrote it");
+  EXPECT_EQ(refusal(edited([](json& manifest) {
+              manifest["schema"] = 9;
+              manifest["run"] = "text";
+            })),
+            "v1/version.json: a manifest that this release does not know (found schema 9, written "
+            "by lora ?, expected schema 1); use the release that wrote it, or a newer one");
+  EXPECT_THAT(refusal("{\"id\": \"x\", \"a\": " + std::string(200'000, '[') + "}"),
+              HasSubstr("not a manifest of a version"));
+}
+
 // 0.1.0 wrote template.bos_policy, template.eos_policy and status; its ids cover them.
 TEST(Manifest, FieldsOfOtherReleasesAreCoveredByTheId) {
   const std::string text = edited([](json& manifest) {
