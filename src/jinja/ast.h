@@ -38,8 +38,11 @@ struct Frame {
 struct Expression {
   explicit Expression(int at) : line(at) {}
   virtual ~Expression() = default;
-  virtual Value eval(Frame& frame) const = 0;
+  Value eval(Frame& frame) const;  // one step, one level of nesting
   int line;
+
+ private:
+  virtual Value compute(Frame& frame) const = 0;
 };
 using Expr = std::unique_ptr<Expression>;
 
@@ -51,50 +54,50 @@ struct CallArguments {
 
 struct Literal : Expression {
   Literal(int at, Value v) : Expression(at), value(std::move(v)) {}
-  Value eval(Frame&) const override { return value; }
+  Value compute(Frame&) const override { return value; }
   Value value;
 };
 struct Name : Expression {
   Name(int at, std::string n) : Expression(at), name(std::move(n)) {}
-  Value eval(Frame& frame) const override;
+  Value compute(Frame& frame) const override;
   std::string name;
 };
 struct ListDisplay : Expression {
   using Expression::Expression;
-  Value eval(Frame& frame) const override;
+  Value compute(Frame& frame) const override;
   std::vector<Expr> items;
 };
 struct DictDisplay : Expression {
   using Expression::Expression;
-  Value eval(Frame& frame) const override;
+  Value compute(Frame& frame) const override;
   std::vector<std::pair<Expr, Expr>> items;
 };
 struct Attribute : Expression {
   using Expression::Expression;
-  Value eval(Frame& frame) const override;
+  Value compute(Frame& frame) const override;
   Expr object;
   std::string name;
 };
 struct Subscript : Expression {
   using Expression::Expression;
-  Value eval(Frame& frame) const override;
+  Value compute(Frame& frame) const override;
   Expr object, key;
 };
 struct Slice : Expression {
   using Expression::Expression;
-  Value eval(Frame& frame) const override;
+  Value compute(Frame& frame) const override;
   Expr object, begin, end, step;  // each bound may be null
 };
 struct Call : Expression {
   using Expression::Expression;
-  Value eval(Frame& frame) const override;
+  Value compute(Frame& frame) const override;
   Value eval_with(Frame& frame, Value caller) const;
   Expr callee;
   CallArguments arguments;
 };
 struct FilterUse : Expression {
   using Expression::Expression;
-  Value eval(Frame& frame) const override;
+  Value compute(Frame& frame) const override;
   Value apply(const Value& input, Frame& frame) const;
   Expr object;  // null: the text of a filter block or block set
   const FilterRow* filter = nullptr;
@@ -102,7 +105,7 @@ struct FilterUse : Expression {
 };
 struct TestUse : Expression {
   using Expression::Expression;
-  Value eval(Frame& frame) const override;
+  Value compute(Frame& frame) const override;
   Expr object;
   const TestRow* test = nullptr;
   CallArguments arguments;
@@ -111,27 +114,27 @@ struct TestUse : Expression {
 // "not", "-", "+"
 struct Unary : Expression {
   using Expression::Expression;
-  Value eval(Frame& frame) const override;
+  Value compute(Frame& frame) const override;
   std::string op;
   Expr operand;
 };
 // Arithmetic, "~", "and", "or"
 struct Binary : Expression {
   using Expression::Expression;
-  Value eval(Frame& frame) const override;
+  Value compute(Frame& frame) const override;
   std::string op;
   Expr left, right;
 };
 // a < b <= c, in, not in
 struct Comparison : Expression {
   using Expression::Expression;
-  Value eval(Frame& frame) const override;
+  Value compute(Frame& frame) const override;
   Expr first;
   std::vector<std::pair<std::string, Expr>> rest;
 };
 struct Conditional : Expression {
   using Expression::Expression;
-  Value eval(Frame& frame) const override;
+  Value compute(Frame& frame) const override;
   Expr condition, yes, no;  // no may be null
 };
 

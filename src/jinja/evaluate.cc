@@ -2,13 +2,13 @@
 // Values of expressions.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "jinja/ast.h"
+#include "jinja/budget.h"
 
 namespace lora::jinja {
 namespace {
-
-constexpr std::int64_t kMaxText = 64 << 20;  // a template must not fill the memory
 
 [[noreturn]] void wrong_operands(const std::string& op, const Value& a, const Value& b) {
   for (const Value* value : {&a, &b}) {
@@ -17,25 +17,38 @@ constexpr std::int64_t kMaxText = 64 << 20;  // a template must not fill the mem
   fail("'", op, "' cannot join ", a.kind(), " and ", b.kind());
 }
 
+constexpr std::int64_t kLowest = std::numeric_limits<std::int64_t>::min();
+
+[[noreturn]] void too_large() { fail("a whole number became too large"); }
+
 std::int64_t floor_divide(std::int64_t a, std::int64_t b) {
   if (b == 0) fail("division by zero");
+  if (a == kLowest && b == -1) too_large();
   return a / b - ((a % b != 0 && (a < 0) != (b < 0)) ? 1 : 0);
 }
 
+std::int64_t floor_remainder(std::int64_t a, std::int64_t b) {
+  if (b == -1) return 0;
+  return a - floor_divide(a, b) * b;
+}
+
 Value repeat(const Value& value, std::int64_t times) {
-  times = std::max<std::int64_t>(times, 0);
-  if (times * std::max<std::int64_t>(length_of(value), 1) > kMaxText) {
-    fail("a repeated value would be too large");
-  }
+  if (length_of(value) == 0) return value.string() ? Value("") : Value(List{});
   if (value.string()) {
     std::string out;
-    for (std::int64_t i = 0; i < times; ++i) out += value.text();
+    for (std::int64_t i = 0; i < times; ++i) append(out, value.text());
     return out;
   }
   List out;
   for (std::int64_t i = 0; i < times; ++i) {
-    out.insert(out.end(), value.items().begin(), value.items().end());
+    for (const Value& item : elements_of(value)) out.push_back(item);
   }
+  return out;
+}
+
+std::string concatenated(const Value& a, const Value& b) {
+  std::string out = a.str();
+  append(out, b.str());
   return out;
 }
 
@@ -43,7 +56,7 @@ using Builtin = bool (*)(std::int64_t, std::int64_t, std::int64_t*);
 
 std::int64_t checked(Builtin compute, std::int64_t a, std::int64_t b) {
   std::int64_t out = 0;
-  if (compute(a, b, &out)) fail("a whole number became too large");
+  if (compute(a, b, &out)) too_large();
   return out;
 }
 
@@ -62,7 +75,7 @@ Value whole_arithmetic(const std::string& op, std::int64_t a, std::int64_t b) {
   if (op == "-") return checked(subtract, a, b);
   if (op == "*") return checked(multiply, a, b);
   if (op == "//") return floor_divide(a, b);
-  if (op == "%") return a - floor_divide(a, b) * b;
+  if (op == "%") return floor_remainder(a, b);
   if (op == "**" && b >= 0) {
     if (a >= -1 && a <= 1) return b == 0 ? 1 : (b % 2 == 0 ? a * a : a);
     std::int64_t power = 1;
@@ -90,10 +103,10 @@ Value arithmetic(const std::string& op, const Value& a, const Value& b) {
     if (a.real() || b.real()) return real_arithmetic(op, a.decimal(), b.decimal());
     return whole_arithmetic(op, a.whole(), b.whole());
   }
-  if (op == "+" && a.string() && b.string()) return a.text() + b.text();
+  if (op == "+" && a.string() && b.string()) return concatenated(a, b);
   if (op == "+" && a.list() && b.list()) {
-    List out = a.items();
-    out.insert(out.end(), b.items().begin(), b.items().end());
+    List out = elements_of(a);
+    for (Value& item : elements_of(b)) out.push_back(std::move(item));
     return out;
   }
   if (op == "*" && (a.string() || a.list()) && b.integer()) return repeat(a, b.whole());
@@ -129,7 +142,23 @@ std::vector<std::int64_t> slice_positions(std::int64_t size, const Value& begin,
   const std::int64_t from = has_begin ? bound(begin.whole()) : (step > 0 ? low : high);
   const std::int64_t to = has_end ? bound(end.whole()) : (step > 0 ? high : low);
   std::vector<std::int64_t> out;
-  for (std::int64_t i = from; step > 0 ? i < to : i > to; i += step) out.push_back(i);
+  for (std::int64_t i = from; step > 0 ? i < to : i > to;) {
+    spend_bytes(sizeof(i));
+    out.push_back(i);
+    if (__builtin_add_overflow(i, step, &i)) break;
+  }
+  return out;
+}
+
+std::string slice_of_text(const std::string& text, const Value& begin, const Value& end,
+                          const Value& step) {
+  const std::vector<std::size_t> begins = code_points(text);
+  const auto size = static_cast<std::int64_t>(begins.size()) - 1;
+  std::string out;
+  for (const std::int64_t i : slice_positions(size, begin, end, step)) {
+    const auto at = static_cast<std::size_t>(i);
+    out.append(text, begins[at], begins[at + 1] - begins[at]);
+  }
   return out;
 }
 
@@ -142,6 +171,12 @@ const Value* Scope::find(const std::string& name) {
   return nullptr;
 }
 
+Value Expression::eval(Frame& frame) const {
+  const Nested nested;
+  spend_steps();
+  return compute(frame);
+}
+
 Arguments CallArguments::eval(Frame& frame) const {
   Arguments out;
   for (const Expr& value : positional) out.positional.push_back(value->eval(frame));
@@ -149,7 +184,7 @@ Arguments CallArguments::eval(Frame& frame) const {
   return out;
 }
 
-Value Name::eval(Frame& frame) const {
+Value Name::compute(Frame& frame) const {
   frame.progress->line = line;
   if (const Value* value = frame.scope->find(name)) return *value;
   Value function = global_function(name);
@@ -157,32 +192,32 @@ Value Name::eval(Frame& frame) const {
   return function;
 }
 
-Value ListDisplay::eval(Frame& frame) const {
+Value ListDisplay::compute(Frame& frame) const {
   List out;
   for (const Expr& item : items) out.push_back(item->eval(frame));
   return out;
 }
 
-Value DictDisplay::eval(Frame& frame) const {
+Value DictDisplay::compute(Frame& frame) const {
   std::vector<std::pair<Value, Value>> out;
   for (const auto& [key, value] : items) out.emplace_back(key->eval(frame), value->eval(frame));
   return make_dict(std::move(out));
 }
 
-Value Attribute::eval(Frame& frame) const {
+Value Attribute::compute(Frame& frame) const {
   const Value value = object->eval(frame);
   frame.progress->line = line;
   return get_attribute(value, name);
 }
 
-Value Subscript::eval(Frame& frame) const {
+Value Subscript::compute(Frame& frame) const {
   const Value value = object->eval(frame);
   const Value index = key->eval(frame);
   frame.progress->line = line;
   return get_item(value, index);
 }
 
-Value Slice::eval(Frame& frame) const {
+Value Slice::compute(Frame& frame) const {
   const Value value = object->eval(frame);
   const Value from = begin ? begin->eval(frame) : None{};
   const Value to = end ? end->eval(frame) : None{};
@@ -190,19 +225,17 @@ Value Slice::eval(Frame& frame) const {
   frame.progress->line = line;
   if (value.undefined()) fail("'", value.missing().name, "' is undefined");
   if (!value.list() && !value.string()) fail("a value of kind ", value.kind(), " has no slices");
-  const List elements = elements_of(value);
+  if (value.string()) return slice_of_text(value.text(), from, to, by);
+  const List& elements = value.items();
   List out;
   for (const std::int64_t i :
        slice_positions(static_cast<std::int64_t>(elements.size()), from, to, by)) {
     out.push_back(elements[static_cast<std::size_t>(i)]);
   }
-  if (value.list()) return out;
-  std::string text;
-  for (const Value& point : out) text += point.text();
-  return text;
+  return out;
 }
 
-Value Call::eval(Frame& frame) const { return eval_with(frame, {}); }
+Value Call::compute(Frame& frame) const { return eval_with(frame, {}); }
 
 Value Call::eval_with(Frame& frame, Value caller) const {
   const auto* member = dynamic_cast<const Attribute*>(callee.get());
@@ -225,7 +258,7 @@ Value Call::eval_with(Frame& frame, Value caller) const {
   return function.call()(values);
 }
 
-Value FilterUse::eval(Frame& frame) const { return apply(object->eval(frame), frame); }
+Value FilterUse::compute(Frame& frame) const { return apply(object->eval(frame), frame); }
 
 Value FilterUse::apply(const Value& input, Frame& frame) const {
   const Arguments values = arguments.eval(frame);
@@ -233,14 +266,14 @@ Value FilterUse::apply(const Value& input, Frame& frame) const {
   return filter->apply(input, values);
 }
 
-Value TestUse::eval(Frame& frame) const {
+Value TestUse::compute(Frame& frame) const {
   const Value input = object->eval(frame);
   const Arguments values = arguments.eval(frame);
   frame.progress->line = line;
   return test->apply(input, values) != negated;
 }
 
-Value Unary::eval(Frame& frame) const {
+Value Unary::compute(Frame& frame) const {
   Value value = operand->eval(frame);
   if (op == "not") return !value.truthy();
   frame.progress->line = line;
@@ -248,20 +281,20 @@ Value Unary::eval(Frame& frame) const {
   if (!value.number()) fail("'", op, "' needs a number (found ", value.kind(), ")");
   if (op == "+") return value;
   if (value.real()) return -value.decimal();
-  return -value.whole();
+  return checked(subtract, 0, value.whole());
 }
 
-Value Binary::eval(Frame& frame) const {
+Value Binary::compute(Frame& frame) const {
   Value a = left->eval(frame);
   if (op == "and") return a.truthy() ? right->eval(frame) : a;
   if (op == "or") return a.truthy() ? a : right->eval(frame);
   const Value b = right->eval(frame);
   frame.progress->line = line;
-  if (op == "~") return a.str() + b.str();
+  if (op == "~") return concatenated(a, b);
   return arithmetic(op, a, b);
 }
 
-Value Comparison::eval(Frame& frame) const {
+Value Comparison::compute(Frame& frame) const {
   Value a = first->eval(frame);
   for (const auto& [op, operand] : rest) {
     Value b = operand->eval(frame);
@@ -272,7 +305,7 @@ Value Comparison::eval(Frame& frame) const {
   return true;
 }
 
-Value Conditional::eval(Frame& frame) const {
+Value Conditional::compute(Frame& frame) const {
   if (condition->eval(frame).truthy()) return yes->eval(frame);
   return no ? no->eval(frame) : Value(Undefined{"the other side of an inline if"});
 }

@@ -22,11 +22,12 @@ Value make_range(Arguments& a) {
   const std::int64_t step = whole_or(a.get(2, "step"), 1);
   if (step == 0) fail("range() cannot have step 0");
   List out;
-  for (std::int64_t i = begin; step > 0 ? i < end : i > end; i += step) {
+  for (std::int64_t i = begin; step > 0 ? i < end : i > end;) {
     if (static_cast<std::int64_t>(out.size()) >= kMaxRange) {
       fail("range() is too long (at most ", kMaxRange, " numbers)");
     }
     out.emplace_back(i);
+    if (__builtin_add_overflow(i, step, &i)) break;
   }
   return out;
 }

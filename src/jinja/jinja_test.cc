@@ -128,6 +128,105 @@ TEST(Jinja, ErrorsNameTemplateAndLine) {
               testing::HasSubstr("nested too deeply"));
 }
 
+// What a template of others could do to the program. Each line ended it, or never ended, once.
+TEST(Jinja, HostileTemplatesAreRefused) {
+  const std::string twice = "{% set ns = namespace(s='abcdefgh') %}{% for i in range(60) %}";
+  const std::string grow = "{% set ns.s = ns.s ~ ns.s %}{% endfor %}";
+  struct Attack {
+    std::string source, reason;
+  };
+  const Attack attacks[] = {
+      {"{{ (-(2**62)*2) // -1 }}", "a whole number became too large"},
+      {"{{ -(-(2**62)*2) }}", "a whole number became too large"},
+      {"{{ (-(2**62)*2) | abs }}", "a whole number became too large"},
+      {"{{ [2**62, 2**62] | sum }}", "a whole number became too large"},
+      {"{{ 1e300 | int }}", "int: 1e+300 is no whole number of 64 bits"},
+      {"{{ 99999999999999999999 }}", "the number is too large"},
+      {"{{ 1e999 }}", "the number is too large or too small"},
+      {"{{ x.99999999999999999999 }}", "the number is too large"},
+      {"{{ '\\Uffffffff' }}", "the escape '\\Uffffffff' of a string is no character"},
+      {"{{ '\\ud800' }}", "the escape '\\ud800' of a string is no character"},
+      {"{% set l = [] %}{{ l.append(l) }}{{ l }}", "nested too deeply (at most 1000 levels)"},
+      {"{% set l = [] %}{{ l.append(l) }}{{ l == [l] }}",
+       "nested too deeply (at most 1000 levels)"},
+      {"{% set l = [] %}{{ l.append(l) }}{{ [l, [l]] | sort }}",
+       "nested too deeply (at most 1000 levels)"},
+      {"{% set ns = namespace() %}{% set ns.x = ns %}{{ ns | tojson }}",
+       "nested too deeply (at most 1000 levels)"},
+      {"{{ 'a' | map('map', 'map') | list }}{{ 'a' | map(filter='upper') }}",
+       "map needs the name of a filter or attribute=.."},
+      {twice + grow, "a text becomes too long (at most 64 MiB); use a template that repeats less"},
+      {"{{ 'abcd' * 2**62 }}",
+       "a text becomes too long (at most 64 MiB); use a template that repeats less"},
+      {"{{ [1] * 2**62 }}",
+       "makes too much text and too many lists (at most 512 MiB in one rendering); use a template "
+       "that repeats less"},
+      {"{{ [1] | batch(2**62, 0) }}",
+       "makes too much text and too many lists (at most 512 MiB in one rendering); use a template "
+       "that repeats less"},
+      {"{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+       "takes too many steps (at most 10000000); use a template with shorter loops"},
+      {"{{ 'a' | indent(2**40) }}", "indent is too wide (found 1099511627776, at most 1000)"},
+      {"{{ [1] | tojson(indent=2**40) }}",
+       "tojson: the indent is too wide (found 1099511627776, at most 1000)"},
+      {"{{ 'a'.rsplit('', 5) }}", "rsplit() with an empty separator"},
+      {"{{ '{99999999999999999999}'.format(1) }}",
+       "format(): nothing given for '{99999999999999999999}'"},
+      {"{{ [('nan' | float), 1] | sort }}", "nan has no order"},
+  };
+  for (const Attack& attack : attacks) {
+    EXPECT_EQ(error_of(attack.source), "template 'test', line 1: " + attack.reason)
+        << attack.source;
+  }
+}
+
+TEST(Jinja, HostileTemplatesThatHaveAMeaning) {
+  const Case cases[] = {
+      {"{{ 'abc'[1::9223372036854775807] }}{{ [1, 2, 3][::-9223372036854775807] }}", "b[3]"},
+      {"{{ (-(2**62)*2) % -1 }}{{ (-(2**62)*2) is divisibleby(-1) }}", "0True"},
+      {"{{ range(0, 2, 9223372036854775807) }}", "[0]"},
+      {"{{ [1] | map(attribute='99999999999999999999') | list }}", "[Undefined]"},
+      {"{{ 'a' | indent(-5, true) }}{{ [1] | tojson(indent=-9) }}", "a[1]"},
+      {"{{ 'a b c'.rsplit(' ', 1) }}{{ ' a  b c '.split(none, 1) }}", "['a b', 'c']['a', 'b c']"},
+      {"{% set a = [1] %}{% set b = a * 0 %}{{ b }}{{ '' * 2**62 }}", "[]"},
+      {"{{ 'h\u00e9llo'[1] }}{{ 'h\u00e9llo'[-1] }}{{ 'h\u00e9llo' | length }}", "\u00e9o5"},
+  };
+  for (const Case& c : cases) EXPECT_EQ(rendered(c.source), c.expected) << c.source;
+}
+
+TEST(Jinja, LongAndDeepTemplatesAreRefused) {
+  const auto chain = [](const char* begin, const char* link) {
+    std::string source = begin;
+    for (int i = 0; i < 200'000; ++i) source += link;
+    return error_of("{{ " + source + " }}");
+  };
+  const std::string reason = "template 'test', line 1: too many operators in one tag (at most 500)";
+  EXPECT_EQ(chain("1", " + 1"), reason);
+  EXPECT_EQ(chain("x", ".x"), reason);
+  EXPECT_EQ(chain("x", "|list"), reason);
+  EXPECT_EQ(chain("x", " is true"), reason);
+  EXPECT_EQ(chain("1", " if 1"), reason);
+  EXPECT_EQ(chain("x", "[0]"), reason);
+  EXPECT_THAT(chain("", "-"), testing::HasSubstr("nested too deeply"));
+  std::string blocks;
+  for (int i = 0; i < 100'000; ++i) blocks += "{% if true %}";
+  EXPECT_THAT(error_of(blocks), testing::HasSubstr("nested too deeply"));
+}
+
+// The values of the caller stay as they are, and circles are freed (the leak checker sees to it).
+TEST(Jinja, ATemplateChangesOnlyItsOwnValues) {
+  const Value variables = from_json(ordered_json::parse(R"({"messages": [1]})"));
+  const Template parsed("{{ messages.append(messages) }}{{ messages | length }}", "test");
+  EXPECT_EQ(parsed.render(variables).text, "None2");
+  EXPECT_EQ(parsed.render(variables).text, "None2");
+}
+
+TEST(Jinja, LongChainsOfValuesAreFreed) {
+  EXPECT_EQ(rendered("{% set ns = namespace(x=[]) %}{% for i in range(100000) %}"
+                     "{% set ns.x = [ns.x] %}{% endfor %}done"),
+            "done");
+}
+
 TEST(Jinja, GenerationBlocksMarkTheirText) {
   const Template parsed("a{% generation %}bc{% endgeneration %}d", "test");
   EXPECT_TRUE(parsed.has_generation_blocks());

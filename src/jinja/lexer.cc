@@ -53,7 +53,7 @@ class Lexer {
 
  private:
   [[noreturn]] void complain(const std::string& what) const {
-    fail(at_line(name_, line_), ": ", what);
+    fail_usage(at_line(name_, line_), ": ", what);
   }
 
   void add(TokenKind kind, std::string text) { tokens_.push_back({kind, std::move(text), line_}); }
@@ -282,7 +282,11 @@ class Lexer {
     if (hex.size() != digits || hex.find_first_not_of("0123456789abcdefABCDEF") != hex.npos) {
       complain("a string has a broken escape '\\" + std::string(1, c) + hex + "'");
     }
-    append_utf8(value, static_cast<unsigned>(std::stoul(hex, nullptr, 16)));
+    const auto point = static_cast<std::uint32_t>(std::stoul(hex, nullptr, 16));
+    if (point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) {
+      complain("the escape '\\" + std::string(1, c) + hex + "' of a string is no character");
+    }
+    append_utf8(value, point);
     return i + 1 + digits;
   }
 

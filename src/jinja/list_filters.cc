@@ -2,23 +2,33 @@
 // Filters over lists and mappings, and the tests.
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <cmath>
+#include <optional>
 
 #include "base/table.h"
 #include "base/text.h"
+#include "jinja/budget.h"
 #include "jinja/ops.h"
 
 namespace lora::jinja {
 namespace {
 
+// The number that `text` spells with digits alone, if it is one that fits.
+std::optional<std::int64_t> whole_number(const std::string& text) {
+  std::int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (text.empty() || text[0] == '-' || stop != end || error != std::errc()) return std::nullopt;
+  return value;
+}
+
 // "a.b.0": attribute after attribute.
 Value along_path(Value value, const Value& path) {
   if (path.integer()) return get_item(value, path);
   for (const std::string& part : split(path.str(), '.')) {
-    const bool number = !part.empty() && std::all_of(part.begin(), part.end(), [](char c) {
-      return std::isdigit(static_cast<unsigned char>(c)) != 0;
-    });
-    value = number ? get_item(value, Value(std::int64_t{std::stoll(part)}))
-                   : get_attribute(value, part);
+    const std::optional<std::int64_t> number = whole_number(part);
+    value = number ? get_item(value, *number) : get_attribute(value, part);
   }
   return value;
 }
@@ -43,8 +53,8 @@ Value joined(const Value& v, const Arguments& a) {
   std::string out;
   bool begun = false;
   for (const Value& item : elements_of(v)) {
-    if (begun) out += mark;
-    out += attribute.undefined() ? item.str() : along_path(item, attribute).str();
+    if (begun) append(out, mark);
+    append(out, attribute.undefined() ? item.str() : along_path(item, attribute).str());
     begun = true;
   }
   return out;
@@ -68,18 +78,33 @@ Value sort_key(const Value& v, bool case_sensitive) {
   return v.string() && !case_sensitive ? Value(change_case(v.text(), false)) : v;
 }
 
+struct Keyed {
+  Value key, item;
+};
+
+List in_order(std::vector<Keyed> items, bool down) {
+  for (const Keyed& one : items) {
+    if (one.key.real() && std::isnan(one.key.decimal())) fail("nan has no order");
+  }
+  std::stable_sort(items.begin(), items.end(), [down](const Keyed& x, const Keyed& y) {
+    spend_steps();
+    return down ? less(y.key, x.key) : less(x.key, y.key);
+  });
+  List out;
+  for (Keyed& one : items) out.push_back(std::move(one.item));
+  return out;
+}
+
 Value sorted(const Value& v, const Arguments& a) {
   const bool down = a.get(0, "reverse", false).truthy();
   const bool exact = a.get(1, "case_sensitive", false).truthy();
   const Value attribute = a.get(2, "attribute");
-  const auto key = [&](const Value& item) {
-    return sort_key(attribute.undefined() ? item : along_path(item, attribute), exact);
-  };
-  List out = elements_of(v);
-  std::stable_sort(out.begin(), out.end(), [&](const Value& x, const Value& y) {
-    return down ? less(key(y), key(x)) : less(key(x), key(y));
-  });
-  return out;
+  std::vector<Keyed> items;
+  for (const Value& item : elements_of(v)) {
+    items.push_back({sort_key(attribute.undefined() ? item : along_path(item, attribute), exact),
+                     item});
+  }
+  return in_order(std::move(items), down);
 }
 
 Value dict_sorted(const Value& v, const Arguments& a) {
@@ -87,12 +112,12 @@ Value dict_sorted(const Value& v, const Arguments& a) {
   const bool exact = a.get(0, "case_sensitive", false).truthy();
   const std::size_t by = a.get(1, "by", "key").str() == "value" ? 1 : 0;
   const bool down = a.get(2, "reverse", false).truthy();
-  List out = call_method(v, "items", {}).items();
-  std::stable_sort(out.begin(), out.end(), [&](const Value& x, const Value& y) {
-    const Value p = sort_key(x.items()[by], exact), q = sort_key(y.items()[by], exact);
-    return down ? less(q, p) : less(p, q);
-  });
-  return out;
+  std::vector<Keyed> items;
+  const Value pairs = call_method(v, "items", {});
+  for (const Value& pair : pairs.items()) {
+    items.push_back({sort_key(pair.items()[by], exact), pair});
+  }
+  return in_order(std::move(items), down);
 }
 
 Value unique(const Value& v, const Arguments& a) {
@@ -101,6 +126,7 @@ Value unique(const Value& v, const Arguments& a) {
   List out, seen;
   for (const Value& item : elements_of(v)) {
     const Value key = sort_key(attribute.undefined() ? item : along_path(item, attribute), exact);
+    spend_steps(1 + seen.size() / 32);
     if (std::find(seen.begin(), seen.end(), key) != seen.end()) continue;
     seen.push_back(key);
     out.push_back(item);
@@ -112,13 +138,17 @@ Value summed(const Value& v, const Arguments& a) {
   const Value attribute = a.get(0, "attribute"), start = a.get(1, "start", 0);
   bool real = start.real();
   double total = start.decimal();
+  std::int64_t whole = real ? 0 : start.whole();
   for (const Value& item : elements_of(v)) {
     const Value number =
         attribute.undefined() || attribute.none() ? item : along_path(item, attribute);
     real = real || number.real();
     total += number.decimal();
+    if (!real && __builtin_add_overflow(whole, number.whole(), &whole)) {
+      fail("a whole number became too large");
+    }
   }
-  return real ? Value(total) : Value(static_cast<std::int64_t>(total));
+  return real ? Value(total) : Value(whole);
 }
 
 Value extreme(const Value& v, const Arguments& a, bool largest) {
@@ -147,12 +177,18 @@ Value mapped(const Value& v, const Arguments& a) {
     }
     return out;
   }
-  const std::string name = a.get(0, "filter").str();
+  if (a.positional.empty()) fail("map needs the name of a filter or attribute=..");
+  const std::string name = a.positional[0].str();
   const FilterRow* filter = find_filter(name);
   if (filter == nullptr) fail("map: unknown filter '", name, "'");
+  const Nested nested;  // a filter may be map itself
+  spend_bytes(a.positional.size() * sizeof(Value));
   Arguments rest = a;
   rest.positional.erase(rest.positional.begin());
-  for (const Value& item : elements_of(v)) out.push_back(filter->apply(item, rest));
+  for (const Value& item : elements_of(v)) {
+    spend_steps();
+    out.push_back(filter->apply(item, rest));
+  }
   return out;
 }
 
@@ -178,6 +214,7 @@ Value chosen(const Value& v, const Arguments& a, bool wanted, bool by_attribute)
   List out;
   if (!v.truthy()) return out;  // none too, as Jinja
   for (const Value& item : elements_of(v)) {
+    spend_steps();
     const Value value = by_attribute ? along_path(item, path) : item;
     const bool holds = test != nullptr ? test->apply(value, rest) : value.truthy();
     if (holds == wanted) out.push_back(item);
@@ -203,6 +240,7 @@ Value batch(const Value& v, const Arguments& a) {
     out.back().items().push_back(item);
   }
   while (!fill.undefined() && !out.empty() && length_of(out.back()) < size) {
+    spend_bytes(sizeof(Value));
     out.back().items().push_back(fill);
   }
   return out;
@@ -255,7 +293,7 @@ bool is_odd(const Value& v, const Arguments&) { return v.whole() % 2 != 0; }
 bool is_divisible(const Value& v, const Arguments& a) {
   const std::int64_t by = a.get(0, "num").whole();
   if (by == 0) fail("division by zero");
-  return v.whole() % by == 0;
+  return by == -1 || v.whole() % by == 0;
 }
 bool is_equal(const Value& v, const Arguments& a) { return v == a.get(0, "other"); }
 bool is_unequal(const Value& v, const Arguments& a) { return !(v == a.get(0, "other")); }

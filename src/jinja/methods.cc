@@ -2,8 +2,10 @@
 // Attributes, items and methods.
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 
 #include "base/table.h"
+#include "jinja/budget.h"
 #include "jinja/ops.h"
 
 namespace lora::jinja {
@@ -61,13 +63,14 @@ Value ends_with(const Value& v, const Arguments& a) {
 
 List split_blanks(const std::string& text, std::int64_t limit) {
   List out;
-  std::string rest = strip(text, "", true, true);
-  while (!rest.empty() && (limit < 0 || static_cast<std::int64_t>(out.size()) < limit)) {
-    const std::size_t end = rest.find_first_of(" \t\n\r\f\v");
-    out.emplace_back(rest.substr(0, end));
-    rest = end == std::string::npos ? "" : strip(rest.substr(end), "", true, false);
+  const std::string all = strip(text, "", true, true);
+  std::size_t at = 0;
+  while (at < all.size() && (limit < 0 || static_cast<std::int64_t>(out.size()) < limit)) {
+    const std::size_t end = std::min(all.find_first_of(" \t\n\r\f\v", at), all.size());
+    if (end > at) out.emplace_back(all.substr(at, end - at));
+    at = std::min(all.find_first_not_of(" \t\n\r\f\v", end), all.size());
   }
-  if (!rest.empty()) out.emplace_back(rest);
+  if (at < all.size()) out.emplace_back(all.substr(at));
   return out;
 }
 
@@ -79,7 +82,7 @@ Value split_text(const Value& v, const Arguments& a) {
   List out;
   std::size_t from = 0;
   while (limit < 0 || static_cast<std::int64_t>(out.size()) < limit) {
-    const std::size_t at = v.text().find(mark.text(), from);
+    const std::size_t at = find_text(v.text(), mark.text(), from);
     if (at == std::string::npos) break;
     out.emplace_back(v.text().substr(from, at - from));
     from = at + mark.text().size();
@@ -92,15 +95,19 @@ Value rsplit_text(const Value& v, const Arguments& a) {
   const std::int64_t limit = whole_or(a.get(1, "maxsplit"), -1);
   if (limit < 0) return split_text(v, a);
   const std::string& mark = text_argument(a, 0);
+  if (mark.empty()) fail("rsplit() with an empty separator");
   List out;
-  std::string rest = v.text();
+  std::string_view rest = v.text();
   for (std::int64_t i = 0; i < limit; ++i) {
     const std::size_t at = rest.rfind(mark);
+    const std::size_t passed = at == std::string::npos ? rest.size() : rest.size() - at;
+    spend_steps(1 + passed * mark.size() / 256);
     if (at == std::string::npos) break;
-    out.insert(out.begin(), rest.substr(at + mark.size()));
-    rest.resize(at);
+    out.emplace_back(rest.substr(at + mark.size()));
+    rest = rest.substr(0, at);
   }
-  out.insert(out.begin(), rest);
+  out.emplace_back(rest);
+  std::reverse(out.begin(), out.end());
   return out;
 }
 
@@ -128,23 +135,24 @@ Value join_text(const Value& v, const Arguments& a) {
   std::string out;
   bool first = true;
   for (const Value& item : elements_of(a.get(0, "iterable"))) {
-    if (!first) out += v.text();
-    out += item.str();
+    if (!first) append(out, v.text());
+    append(out, item.str());
     first = false;
   }
   return out;
 }
 
-Value find_text(const Value& v, const Arguments& a) {
-  const std::size_t at = v.text().find(text_argument(a, 0));
+Value position_of(const Value& v, const Arguments& a) {
+  const std::size_t at = find_text(v.text(), text_argument(a, 0));
   if (at == std::string::npos) return -1;
-  return static_cast<std::int64_t>(code_points(v.text().substr(0, at)).size()) - 1;
+  return length_of(v.text().substr(0, at));
 }
 
 Value count_text(const Value& v, const Arguments& a) {
   const std::string& what = text_argument(a, 0);
   std::int64_t count = 0;
-  for (std::size_t at = 0; !what.empty() && (at = v.text().find(what, at)) != std::string::npos;
+  for (std::size_t at = 0;
+       !what.empty() && (at = find_text(v.text(), what, at)) != std::string::npos;
        at += what.size()) {
     ++count;
   }
@@ -180,11 +188,13 @@ Value format_text(const Value& v, const Arguments& a) {
       const std::size_t end = text.find('}', i);
       if (end == std::string::npos) fail("format(): '{' without '}'");
       const std::string name = text.substr(i + 1, end - i - 1);
-      const bool number = all_ascii(name, std::isdigit);
-      const std::size_t place = number ? std::stoul(name) : name.empty() ? next++ : SIZE_MAX;
+      std::size_t place = name.empty() ? next++ : SIZE_MAX;
+      if (all_ascii(name, std::isdigit)) {
+        std::from_chars(name.data(), name.data() + name.size(), place);  // SIZE_MAX: too large
+      }
       const Value value = a.get(place, name);
       if (value.undefined()) fail("format(): nothing given for '{", name, "}'");
-      out += value.str();
+      append(out, value.str());
       i = end;
     } else {
       out += text[i];
@@ -216,7 +226,7 @@ constexpr FilterRow kTextMethods[] = {
     {"startswith", starts_with},
     {"endswith", ends_with},
     {"join", join_text},
-    {"find", find_text},
+    {"find", position_of},
     {"count", count_text},
     {"isdigit", is_digits},
     {"isnumeric", is_digits},
@@ -250,6 +260,7 @@ Value dict_copy(const Value& v, const Arguments&) { return std::make_shared<Dict
 Value dict_update(const Value& v, const Arguments& a) {
   const Value other = a.get(0, "other");
   if (other.dict()) {
+    spend_bytes(other.fields().items.size() * sizeof(other.fields().items[0]));
     const Dict added = other.fields();
     for (const auto& [key, value] : added.items) v.fields().set(key, value);
   }
@@ -262,6 +273,7 @@ constexpr FilterRow kDictMethods[] = {
 };
 
 Value list_append(const Value& v, const Arguments& a) {
+  spend_bytes(sizeof(Value));
   v.items().push_back(a.get(0, "object"));
   return None{};
 }
@@ -275,17 +287,20 @@ Value list_pop(const Value& v, const Arguments& a) {
   if (at < 0) at += size;
   if (at < 0 || at >= size) fail("pop(): no element ", at, " in a list of ", size);
   Value out = v.items()[static_cast<std::size_t>(at)];
+  spend_steps(static_cast<std::size_t>(size - at) / 32);
   v.items().erase(v.items().begin() + at);
   return out;
 }
 Value list_index(const Value& v, const Arguments& a) {
   const Value what = a.get(0, "value");
+  spend_steps(v.items().size() / 32);
   for (std::size_t i = 0; i < v.items().size(); ++i) {
     if (v.items()[i] == what) return static_cast<std::int64_t>(i);
   }
   fail("index(): ", what.repr(), " is not in the list");
 }
 Value list_count(const Value& v, const Arguments& a) {
+  spend_steps(v.items().size() / 32);
   return static_cast<std::int64_t>(
       std::count(v.items().begin(), v.items().end(), a.get(0, "value")));
 }
@@ -299,6 +314,15 @@ std::span<const FilterRow> methods_of(const Value& object) {
   if (object.dict()) return kDictMethods;
   if (object.list()) return kListMethods;
   return {};
+}
+
+// The code point at `index`, which is there.
+std::string point_of(const std::string& text, std::size_t index) {
+  std::size_t begin = 0;
+  while (!begins_point(text[begin]) || index-- > 0) ++begin;
+  std::size_t end = begin + 1;
+  while (end < text.size() && !begins_point(text[end])) ++end;
+  return text.substr(begin, end - begin);
 }
 
 }  // namespace
@@ -329,11 +353,12 @@ Value get_item(const Value& object, const Value& key) {
     return found != nullptr ? *found : Value(Undefined{key.str()});
   }
   if ((object.list() || object.string()) && key.number() && !key.real()) {
-    const List items = object.string() ? elements_of(object) : List{};
-    const List& all = object.string() ? items : object.items();
-    const auto size = static_cast<std::int64_t>(all.size());
+    const std::int64_t size = length_of(object);
     const std::int64_t at = key.whole() < 0 ? key.whole() + size : key.whole();
-    if (at >= 0 && at < size) return all[static_cast<std::size_t>(at)];
+    if (at >= 0 && at < size) {
+      const auto index = static_cast<std::size_t>(at);
+      return object.list() ? object.items()[index] : Value(point_of(object.text(), index));
+    }
   }
   return Undefined{"element " + key.str()};
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <charconv>
 
-#include "base/table.h"
+#include "base/error.h"
 #include "jinja/parser.h"
 
 namespace lora::jinja {
 namespace {
 
 constexpr int kMaxDepth = 200;
+constexpr int kMaxOperators = 500;  // in one tag; evaluating and freeing its tree recurses
 
 std::string shown(const Token& token) {
   switch (token.kind) {
@@ -30,12 +32,6 @@ std::string shown(const Token& token) {
   }
 }
 
-std::vector<std::string> names_of_filters() {
-  std::vector<std::string> names = names_of(text_filters());
-  for (std::string& name : names_of(list_filters())) names.push_back(std::move(name));
-  return names;
-}
-
 }  // namespace
 
 ExpressionParser::Depth::Depth(ExpressionParser& p) : parser(p) {
@@ -54,8 +50,17 @@ const Token& ExpressionParser::peek(std::size_t ahead) const {
 
 Token ExpressionParser::take() {
   Token token = peek();
+  const bool begins_tag =
+      token.kind == TokenKind::block_begin || token.kind == TokenKind::print_begin;
+  if (begins_tag) operators_ = 0;
   if (at_ + 1 < tokens_.size()) ++at_;
   return token;
+}
+
+void ExpressionParser::count_operator() {
+  if (++operators_ > kMaxOperators) {
+    complain(join("too many operators in one tag (at most ", kMaxOperators, ")"));
+  }
 }
 
 bool ExpressionParser::at_symbol(std::string_view text) const {
@@ -98,6 +103,7 @@ Expr ExpressionParser::expression() {
   const Depth depth(*this);
   Expr value = condition_free();
   while (at_name("if")) {
+    count_operator();
     auto choice = std::make_unique<Conditional>(take().line);
     choice->yes = std::move(value);
     choice->condition = condition_free();
@@ -127,6 +133,7 @@ Expr ExpressionParser::binary_level(std::initializer_list<std::string_view> word
       return at_symbol(word) || at_name(word);
     });
     if (!found) return left;
+    count_operator();
     const Token op = take();
     auto node = std::make_unique<Binary>(op.line);
     node->op = op.text;
@@ -212,18 +219,28 @@ Expr ExpressionParser::primary() {
     while (peek().kind == TokenKind::string) text += take().text;
     return std::make_unique<Literal>(token.line, text);
   }
-  if (token.kind == TokenKind::integer || token.kind == TokenKind::real) {
+  if (token.kind == TokenKind::integer) return whole_literal();
+  if (token.kind == TokenKind::real) {
     take();
-    if (token.kind == TokenKind::real) {
-      return std::make_unique<Literal>(token.line, std::stod(token.text));
-    }
-    if (token.text.size() > 18) complain_at(token.line, "the number is too large");
-    return std::make_unique<Literal>(token.line, std::int64_t{std::stoll(token.text)});
+    double value = 0;
+    const char* end = token.text.data() + token.text.size();
+    const auto read = std::from_chars(token.text.data(), end, value);
+    if (read.ec != std::errc()) complain_at(token.line, "the number is too large or too small");
+    return std::make_unique<Literal>(token.line, value);
   }
   if (at_symbol("(")) return parenthesis();
   if (at_symbol("[")) return list_display();
   if (at_symbol("{")) return dict_display();
   complain("found " + shown(token) + ", expected a value");
+}
+
+Expr ExpressionParser::whole_literal() {
+  const Token token = take();
+  std::int64_t value = 0;
+  const char* end = token.text.data() + token.text.size();
+  const auto read = std::from_chars(token.text.data(), end, value);
+  if (read.ec != std::errc()) complain_at(token.line, "the number is too large");
+  return std::make_unique<Literal>(token.line, value);
 }
 
 Expr ExpressionParser::parenthesis() {
@@ -261,125 +278,6 @@ Expr ExpressionParser::dict_display() {
   }
   expect_symbol("}");
   return dict;
-}
-
-Expr ExpressionParser::members(Expr value) {
-  while (true) {
-    const int line = peek().line;
-    if (take_symbol(".")) {
-      if (peek().kind == TokenKind::integer) {
-        auto node = std::make_unique<Subscript>(line);
-        node->key = std::make_unique<Literal>(line, std::int64_t{std::stoll(take().text)});
-        node->object = std::move(value);
-        value = std::move(node);
-        continue;
-      }
-      auto node = std::make_unique<Attribute>(line);
-      node->object = std::move(value);
-      node->name = expect_name("a name behind '.'");
-      value = std::move(node);
-    } else if (at_symbol("[")) {
-      value = subscript(std::move(value));
-    } else if (take_symbol("(")) {
-      auto node = std::make_unique<Call>(line);
-      node->callee = std::move(value);
-      node->arguments = call_arguments();
-      value = std::move(node);
-    } else {
-      return value;
-    }
-  }
-}
-
-Expr ExpressionParser::subscript(Expr value) {
-  const int line = take().line;
-  Expr begin;
-  if (!at_symbol(":")) begin = expression();
-  if (begin && take_symbol("]")) {
-    auto node = std::make_unique<Subscript>(line);
-    node->object = std::move(value);
-    node->key = std::move(begin);
-    return node;
-  }
-  auto node = std::make_unique<Slice>(line);
-  node->object = std::move(value);
-  node->begin = std::move(begin);
-  expect_symbol(":");
-  if (!at_symbol(":") && !at_symbol("]")) node->end = expression();
-  if (take_symbol(":") && !at_symbol("]")) node->step = expression();
-  expect_symbol("]");
-  return node;
-}
-
-CallArguments ExpressionParser::call_arguments() {
-  const Depth depth(*this);
-  CallArguments arguments;
-  while (!at_symbol(")")) {
-    if (at_symbol("*") || at_symbol("**")) complain("'*' in a call is not supported");
-    const bool named =
-        peek().kind == TokenKind::name && peek(1).kind == TokenKind::symbol && peek(1).text == "=";
-    if (named) {
-      std::string name = take().text;
-      take();
-      arguments.named.emplace_back(std::move(name), expression());
-    } else {
-      arguments.positional.push_back(expression());
-    }
-    if (!take_symbol(",")) break;
-  }
-  expect_symbol(")");
-  return arguments;
-}
-
-Expr ExpressionParser::postfix(Expr value) {
-  while (true) {
-    if (take_symbol("|")) {
-      auto node = filter_after_bar();
-      node->object = std::move(value);
-      value = std::move(node);
-    } else if (take_name("is")) {
-      value = test_after_is(std::move(value));
-    } else if (at_symbol(".") || at_symbol("[") || at_symbol("(")) {
-      value = members(std::move(value));
-    } else {
-      return value;
-    }
-  }
-}
-
-std::unique_ptr<FilterUse> ExpressionParser::filter_after_bar() {
-  auto node = std::make_unique<FilterUse>(peek().line);
-  const std::string name = expect_name("the name of a filter");
-  node->filter = find_filter(name);
-  if (node->filter == nullptr) {
-    complain_at(node->line,
-                "unknown filter '" + name + "'" + did_you_mean(name, names_of_filters()));
-  }
-  if (take_symbol("(")) node->arguments = call_arguments();
-  return node;
-}
-
-Expr ExpressionParser::test_after_is(Expr value) {
-  auto node = std::make_unique<TestUse>(peek().line);
-  node->object = std::move(value);
-  node->negated = take_name("not");
-  const std::string name = expect_name("the name of a test");
-  node->test = find_test(name);
-  if (node->test == nullptr) {
-    complain_at(node->line, "unknown test '" + name + "'" + did_you_mean(name, names_of(tests())));
-  }
-  const Token& next = peek();
-  const bool value_follows = next.kind == TokenKind::string || next.kind == TokenKind::integer ||
-                             next.kind == TokenKind::real || at_symbol("[") || at_symbol("{");
-  const bool name_follows = next.kind == TokenKind::name && next.text != "else" &&
-                            next.text != "or" && next.text != "and" && next.text != "is" &&
-                            next.text != "if" && next.text != "not" && next.text != "in";
-  if (take_symbol("(")) {
-    node->arguments = call_arguments();
-  } else if (value_follows || name_follows) {
-    node->arguments.positional.push_back(members(primary()));
-  }
-  return node;
 }
 
 }  // namespace lora::jinja

@@ -45,6 +45,9 @@ class ExpressionParser {
   };
 
  private:
+  // One more operator, filter or member: the tree of a tag is at most as high as these are many.
+  void count_operator();
+
   Expr binary_level(std::initializer_list<std::string_view> words,
                     Expr (ExpressionParser::*next)());
   Expr logical_and();
@@ -57,6 +60,7 @@ class ExpressionParser {
   Expr unary();
   Expr unary_filtered(bool with_filters);
   Expr primary();
+  Expr whole_literal();
   Expr parenthesis();
   Expr list_display();
   Expr dict_display();
@@ -68,6 +72,7 @@ class ExpressionParser {
   const std::string& name_;
   std::size_t at_ = 0;
   int depth_ = 0;
+  int operators_ = 0;  // of this tag
 };
 
 struct Parsed {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Statements, and the rendering of a whole template.
+#include "base/shown.h"
 #include "jinja/ast.h"
+#include "jinja/budget.h"
 #include "jinja/lexer.h"
 #include "jinja/parser.h"
 
@@ -12,6 +14,11 @@ constexpr int kMaxDepth = 200;
 std::shared_ptr<Scope> inner(const std::shared_ptr<Scope>& outer) {
   auto scope = std::make_shared<Scope>();
   scope->outer = outer;
+  spend_bytes(sizeof(Scope));
+  // The budget empties the variables in the end: macros keep their scope, and it keeps them.
+  if (Budget* budget = current_budget()) {
+    budget->keep(std::shared_ptr<Dict>(scope, &scope->variables));
+  }
   return scope;
 }
 
@@ -44,15 +51,15 @@ void assign(Scope& scope, const std::vector<std::string>& targets, const Value& 
   for (std::size_t i = 0; i < targets.size(); ++i) scope.variables.set(targets[i], items[i]);
 }
 
-Value cycle_function(std::size_t index) {
-  return Function([index](Arguments& arguments) -> Value {
+Value cycle_function(const std::shared_ptr<std::size_t>& round) {
+  return Function([round](Arguments& arguments) -> Value {
     if (arguments.positional.empty()) fail("loop.cycle needs values");
-    return arguments.positional[index % arguments.positional.size()];
+    return arguments.positional[*round % arguments.positional.size()];
   });
 }
 
-Value changed_function(const std::shared_ptr<Value>& last) {
-  return Function([last](Arguments& arguments) -> Value {
+Value changed_function() {
+  return Function([last = std::make_shared<Value>()](Arguments& arguments) -> Value {
     Value now{arguments.positional};
     const bool changed = !(*last == now);
     *last = std::move(now);
@@ -60,21 +67,44 @@ Value changed_function(const std::shared_ptr<Value>& last) {
   });
 }
 
-Value loop_variable(const List& items, std::size_t i, const std::shared_ptr<Value>& last_changed) {
-  const auto index = static_cast<std::int64_t>(i), size = static_cast<std::int64_t>(items.size());
-  return make_dict(
-      {{"index", index + 1},
-       {"index0", index},
-       {"revindex", size - index},
-       {"revindex0", size - index - 1},
-       {"first", i == 0},
-       {"last", index + 1 == size},
-       {"length", size},
-       {"previtem", i == 0 ? Value(Undefined{"loop.previtem"}) : items[i - 1]},
-       {"nextitem", index + 1 == size ? Value(Undefined{"loop.nextitem"}) : items[i + 1]},
-       {"cycle", cycle_function(i)},
-       {"changed", changed_function(last_changed)}});
-}
+// The `loop` variable: as in Jinja one object, which every round changes.
+class Loop {
+ public:
+  explicit Loop(const List& items) : items_(items) {
+    for (const char* name : {"index", "index0", "revindex", "revindex0", "first", "last",
+                             "previtem", "nextitem"}) {
+      variable_.fields().set(name, None{});
+    }
+    variable_.fields().set("length", size());
+    variable_.fields().set("cycle", cycle_function(round_));
+    variable_.fields().set("changed", changed_function());
+  }
+
+  const Value& enter(std::size_t i) {
+    *round_ = i;
+    const auto index = static_cast<std::int64_t>(i);
+    const bool last = index + 1 == size();
+    put("index", index + 1);
+    put("index0", index);
+    put("revindex", size() - index);
+    put("revindex0", size() - index - 1);
+    put("first", i == 0);
+    put("last", last);
+    put("previtem", i == 0 ? Value(Undefined{"loop.previtem"}) : items_[i - 1]);
+    put("nextitem", last ? Value(Undefined{"loop.nextitem"}) : items_[i + 1]);
+    return variable_;
+  }
+
+ private:
+  std::int64_t size() const { return static_cast<std::int64_t>(items_.size()); }
+  void put(std::string_view name, Value value) {
+    *variable_.fields().find(name) = std::move(value);
+  }
+
+  const List& items_;
+  std::shared_ptr<std::size_t> round_ = std::make_shared<std::size_t>();
+  Value variable_ = make_dict();
+};
 
 Value call_macro(const Macro& macro, const std::shared_ptr<Scope>& outer, Progress* progress,
                  Arguments& arguments) {
@@ -105,7 +135,9 @@ Value call_macro(const Macro& macro, const std::shared_ptr<Scope>& outer, Progre
 }  // namespace
 
 Flow Block::run(Frame& frame) const {
+  const Nested nested;
   for (const auto& statement : statements) {
+    spend_steps();
     frame.progress->line = statement->line;
     const Flow flow = statement->run(frame);
     if (flow != Flow::next) return flow;
@@ -122,12 +154,12 @@ std::string Block::capture(Frame& frame) const {
 }
 
 Flow Text::run(Frame& frame) const {
-  *frame.out += text;
+  append(*frame.out, text);
   return Flow::next;
 }
 
 Flow Print::run(Frame& frame) const {
-  *frame.out += value->eval(frame).str();
+  append(*frame.out, value->eval(frame).str());
   return Flow::next;
 }
 
@@ -143,8 +175,8 @@ List For::chosen(Frame& frame) const {
   frame.progress->line = line;
   if (!condition) return elements_of(value);
   List out;
+  Frame own{inner(frame.scope), frame.out, frame.progress};
   for (const Value& item : elements_of(value)) {
-    Frame own{inner(frame.scope), frame.out, frame.progress};
     assign(*own.scope, targets, item);
     if (condition->eval(own).truthy()) out.push_back(item);
   }
@@ -153,17 +185,17 @@ List For::chosen(Frame& frame) const {
 
 Flow For::run(Frame& frame) const {
   const List items = chosen(frame);
-  auto last_changed = std::make_shared<Value>();
+  Loop loop(items);
+  Frame own{inner(frame.scope), frame.out, frame.progress};
   for (std::size_t i = 0; i < items.size(); ++i) {
-    Frame own{inner(frame.scope), frame.out, frame.progress};
+    constexpr std::size_t kRound = 2;
+    spend_steps(kRound);
+    own.scope->variables.items.clear();  // what a round sets ends with it
     assign(*own.scope, targets, items[i]);
-    own.scope->variables.set("loop", loop_variable(items, i, last_changed));
+    own.scope->variables.set("loop", loop.enter(i));
     if (body.run(own) == Flow::leave_loop) break;
   }
-  if (items.empty()) {
-    Frame own{inner(frame.scope), frame.out, frame.progress};
-    return otherwise.run(own);
-  }
+  if (items.empty()) return otherwise.run(own);
   return Flow::next;
 }
 
@@ -201,14 +233,15 @@ Flow Macro::run(Frame& frame) const {
 }
 
 Flow CallBlock::run(Frame& frame) const {
-  *frame.out += call->eval_with(frame, make_macro(*caller, frame.scope, frame.progress)).str();
+  append(*frame.out,
+         call->eval_with(frame, make_macro(*caller, frame.scope, frame.progress)).str());
   return Flow::next;
 }
 
 Flow FilterBlock::run(Frame& frame) const {
   Value result = body.capture(frame);
   for (const auto& filter : filters) result = filter->apply(result, frame);
-  *frame.out += result.str();
+  append(*frame.out, result.str());
   return Flow::next;
 }
 
@@ -236,20 +269,17 @@ Template::Template(Template&&) noexcept = default;
 Template& Template::operator=(Template&&) noexcept = default;
 
 Rendering Template::render(const Value& variables) const {
+  Budget budget;
   Progress progress;
   Rendering out;
-  Frame frame{std::make_shared<Scope>(), &out.text, &progress};
-  frame.scope->variables = variables.fields();
-  // Macros keep their scope, the scope keeps its macros: cut that circle at the end.
-  struct Cut {
-    std::shared_ptr<Scope> scope;
-    ~Cut() { scope->variables.items.clear(); }
-  } cut{frame.scope};
+  Frame frame{inner(nullptr), &out.text, &progress};
   try {
+    frame.scope->variables = deep_copy(variables).fields();
     root_->run(frame);
   } catch (const Refusal& refusal) {
     throw Refusal(join(at_line(name_, progress.line),
-                       ": the template does not accept this conversation: ", refusal.reason()),
+                       ": the template does not accept this conversation: ",
+                       shown(refusal.reason())),
                   refusal.reason());
   } catch (const Error& error) {
     fail_usage(at_line(name_, progress.line), ": ", error.what());

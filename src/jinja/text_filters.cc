@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <limits>
 
 #include "base/error.h"
 #include "base/table.h"
 #include "base/utf8.h"
+#include "jinja/budget.h"
 #include "jinja/ops.h"
 
 namespace lora::jinja {
@@ -17,6 +19,7 @@ namespace {
 // Applies `change(point, index of the letter in its word)` to every code point.
 template <typename Change>
 std::string map_points(const std::string& text, Change change) {
+  spend_bytes(text.size());
   std::string out;
   std::size_t at = 0;
   int letters = 0;
@@ -52,23 +55,35 @@ Value title(const Value& v, const Arguments&) { return title_case(v.str()); }
 Value capitalized(const Value& v, const Arguments&) { return capitalize(v.str()); }
 Value as_string(const Value& v, const Arguments&) { return v.str(); }
 
+constexpr std::int64_t kWidest = 1000;  // columns of an indent
+
 Value as_json(const Value& v, const Arguments& a) {
   if (v.undefined()) fail("tojson: '", v.missing().name, "' is undefined");
-  return to_json(v, static_cast<int>(whole_or(a.get(0, "indent"), -1)));
+  const std::int64_t indent = whole_or(a.get(0, "indent"), -1);
+  if (indent > kWidest) {
+    fail("tojson: the indent is too wide (found ", indent, ", at most ", kWidest, ")");
+  }
+  return to_json(v, static_cast<int>(std::max<std::int64_t>(indent, -1)));
 }
 
 Value indent(const Value& v, const Arguments& a) {
   const Value width = a.get(0, "width", 4);
+  if (!width.string() && width.whole() > kWidest) {
+    fail("indent is too wide (found ", width.whole(), ", at most ", kWidest, ")");
+  }
   const std::string pad =
-      width.string() ? width.text() : std::string(static_cast<std::size_t>(width.whole()), ' ');
+      width.string()
+          ? width.text()
+          : std::string(static_cast<std::size_t>(std::max<std::int64_t>(width.whole(), 0)), ' ');
   const bool first = a.get(1, "first", false).truthy(), blank = a.get(2, "blank", false).truthy();
   std::string out = first ? pad : "";
   const std::string text = v.str();
+  spend_bytes(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
     out += text[i];
     if (text[i] != '\n') continue;
     const bool empty_line = i + 1 >= text.size() || text[i + 1] == '\n';
-    if (!empty_line || blank) out += pad;
+    if (!empty_line || blank) append(out, pad);
   }
   return out;
 }
@@ -81,7 +96,9 @@ Value replaced(const Value& v, const Arguments& a) {
 
 Value escaped(const Value& v, const Arguments&) {
   std::string out;
-  for (const char c : v.str()) {
+  const std::string text = v.str();
+  spend_bytes(text.size());
+  for (const char c : text) {
     switch (c) {
       case '&':
         out += "&amp;";
@@ -105,15 +122,21 @@ Value escaped(const Value& v, const Arguments&) {
   return out;
 }
 
+// Python's int() of a float.
+std::int64_t whole_part(double value) {
+  if (!(std::abs(value) < 9.2e18)) fail("int: ", value, " is no whole number of 64 bits");
+  return static_cast<std::int64_t>(value);
+}
+
 Value as_int(const Value& v, const Arguments& a) {
-  if (v.real()) return static_cast<std::int64_t>(v.decimal());
+  if (v.real()) return whole_part(v.decimal());
   if (v.number()) return v.whole();
   Value otherwise = a.get(0, "default", 0);
   if (!v.string()) return otherwise;
   const std::string text = strip(v.text(), "", true, true);
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || std::abs(value) > 9e15) return otherwise;
+  if (text.empty() || *end != '\0' || !(std::abs(value) <= 9e15)) return otherwise;
   return static_cast<std::int64_t>(value);
 }
 
@@ -128,7 +151,10 @@ Value as_float(const Value& v, const Arguments& a) {
 }
 
 Value absolute(const Value& v, const Arguments&) {
-  return v.real() ? Value(std::abs(v.decimal())) : Value(std::abs(v.whole()));
+  if (v.real()) return std::abs(v.decimal());
+  constexpr std::int64_t kLowest = std::numeric_limits<std::int64_t>::min();
+  if (v.whole() == kLowest) fail("a whole number became too large");
+  return std::abs(v.whole());
 }
 
 Value rounded(const Value& v, const Arguments& a) {
@@ -160,7 +186,7 @@ Value formatted(const Value& v, const Arguments& a) {
       out += '%';
     } else if (kind == 's' || kind == 'd') {
       if (next >= a.positional.size()) fail("format: fewer values than places in the text");
-      out += a.positional[next++].str();
+      append(out, a.positional[next++].str());
     } else {
       fail("format: '%", std::string(1, kind), "' is not supported (known: %s, %d, %%)");
     }
@@ -205,20 +231,29 @@ std::string strip(const std::string& text, const std::string& characters, bool l
       "\x1e",   "\x1f",   "\u0085", "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002",
       "\u2003", "\u2004", "\u2005", "\u2006", "\u2007", "\u2008", "\u2009", "\u200a",
       "\u2028", "\u2029", "\u202f", "\u205f", "\u3000"};
-  const std::vector<std::size_t> begins = code_points(text);
   std::vector<std::string> wanted;
   if (!characters.empty()) {
     for (const Value& point : elements_of(characters)) wanted.push_back(point.text());
   }
   const std::vector<std::string>& all = characters.empty() ? kBlanks : wanted;
-  const auto goes = [&](std::size_t i) {
-    const std::string point = text.substr(begins[i], begins[i + 1] - begins[i]);
+  const auto goes = [&all](std::string_view point) {
+    spend_steps(1 + all.size() / 32);
     return std::find(all.begin(), all.end(), point) != all.end();
   };
-  std::size_t first = 0, last = begins.size() - 1;
-  while (left && first < last && goes(first)) ++first;
-  while (right && last > first && goes(last - 1)) --last;
-  return text.substr(begins[first], begins[last] - begins[first]);
+  std::size_t first = 0, last = text.size();
+  while (left && first < last) {
+    std::size_t next = first + 1;
+    while (next < last && !begins_point(text[next])) ++next;
+    if (!goes(std::string_view(text).substr(first, next - first))) break;
+    first = next;
+  }
+  while (right && last > first) {
+    std::size_t before = last - 1;
+    while (before > first && !begins_point(text[before])) --before;
+    if (!goes(std::string_view(text).substr(before, last - before))) break;
+    last = before;
+  }
+  return text.substr(first, last - first);
 }
 
 std::string replace_all(const std::string& text, const std::string& from, const std::string& to,
@@ -227,13 +262,15 @@ std::string replace_all(const std::string& text, const std::string& from, const 
   std::size_t at = 0;
   if (from.empty()) fail("replace() of an empty string is not supported");
   while (count != 0) {
-    const std::size_t found = text.find(from, at);
+    const std::size_t found = find_text(text, from, at);
     if (found == std::string::npos) break;
-    out.append(text, at, found - at).append(to);
+    append(out, std::string_view(text).substr(at, found - at));
+    append(out, to);
     at = found + from.size();
     if (count > 0) --count;
   }
-  return out.append(text, at);
+  append(out, std::string_view(text).substr(at));
+  return out;
 }
 
 std::string change_case(const std::string& text, bool upper) {

@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "jinja/budget.h"
 
 namespace lora::jinja {
 namespace {
@@ -20,6 +22,7 @@ std::string print_double(double value) {
 }
 
 std::string quote_python(const std::string& text) {
+  spend_bytes(text.size());
   const bool single = text.find('\'') == std::string::npos || text.find('"') != std::string::npos;
   const char mark = single ? '\'' : '"';
   std::string out(1, mark);
@@ -43,6 +46,7 @@ std::string quote_python(const std::string& text) {
 }
 
 std::string quote_json(const std::string& text) {
+  spend_bytes(text.size());
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -52,12 +56,14 @@ class JsonWriter {
   explicit JsonWriter(int indent) : indent_(indent) {}
 
   void write(const Value& value, int depth) {
+    const Nested nested;
+    spend_steps();
     if (value.dict()) {
       write_dict(value.fields(), depth);
     } else if (value.list()) {
       write_list(value.items(), depth);
     } else if (value.string()) {
-      out += quote_json(value.text());
+      append(out, quote_json(value.text()));
     } else if (value.boolean()) {
       out += value.truthy() ? "true" : "false";
     } else if (value.none()) {
@@ -75,7 +81,7 @@ class JsonWriter {
   void next_line(int depth) {
     if (indent_ < 0) return;
     out += '\n';
-    out.append(static_cast<std::size_t>(indent_) * static_cast<std::size_t>(depth), ' ');
+    append(out, std::string(static_cast<std::size_t>(indent_ * depth), ' '));
   }
 
   void write_list(const List& items, int depth) {
@@ -103,7 +109,8 @@ class JsonWriter {
       if (i > 0) out += indent_ < 0 ? ", " : ",";
       next_line(depth + 1);
       const Value& key = dict.items[i].first;
-      out += quote_json(key.string() ? key.text() : to_json(key)) + ": ";
+      append(out, quote_json(key.string() ? key.text() : to_json(key)));
+      out += ": ";
       write(dict.items[i].second, depth + 1);
     }
     next_line(depth);
@@ -115,7 +122,33 @@ class JsonWriter {
 
 }  // namespace
 
+namespace {
+
+// The time to look through a mapping.
+void spend_search(const Dict& dict) { spend_steps(dict.items.size() / 32); }
+
+}  // namespace
+
+Value::Value(std::string value) {
+  spend_bytes(value.size());
+  data_ = std::make_shared<const std::string>(std::move(value));
+}
+
+Value::Value(List value) {
+  spend_bytes(sizeof(List) + value.size() * sizeof(Value));
+  auto list = std::make_shared<List>(std::move(value));
+  if (Budget* budget = current_budget()) budget->keep(list);
+  data_ = std::move(list);
+}
+
+Value::Value(std::shared_ptr<Dict> value) {
+  spend_bytes(sizeof(Dict) + value->items.size() * sizeof(value->items[0]));
+  if (Budget* budget = current_budget()) budget->keep(value);
+  data_ = std::move(value);
+}
+
 Value* Dict::find(const Value& key) {
+  spend_search(*this);
   for (auto& [name, value] : items) {
     if (name == key) return &value;
   }
@@ -123,6 +156,7 @@ Value* Dict::find(const Value& key) {
 }
 
 Value* Dict::find(std::string_view key) {
+  spend_search(*this);
   for (auto& [name, value] : items) {
     if (name.string() && name.text() == key) return &value;
   }
@@ -173,14 +207,16 @@ std::string Value::repr() const {
   if (string()) return quote_python(text());
   if (undefined()) return "Undefined";
   if (function()) return "<function>";
+  const Nested nested;
+  spend_steps();
   std::string out;
   if (list()) {
-    for (const Value& item : items()) out += (out.empty() ? "" : ", ") + item.repr();
+    for (const Value& item : items()) append(out, (out.empty() ? "" : ", ") + item.repr());
     return "[" + out + "]";
   }
   if (!dict()) return str();
   for (const auto& [key, value] : fields().items) {
-    out += (out.empty() ? "" : ", ") + key.repr() + ": " + value.repr();
+    append(out, (out.empty() ? "" : ", ") + key.repr() + ": " + value.repr());
   }
   return "{" + out + "}";
 }
@@ -210,7 +246,12 @@ bool operator==(const Value& a, const Value& b) {
   if (a.number() && b.number()) {
     return a.real() || b.real() ? a.decimal() == b.decimal() : a.whole() == b.whole();
   }
-  if (a.string() && b.string()) return a.text() == b.text();
+  if (a.string() && b.string()) {
+    if (a.text().size() == b.text().size()) spend_reading(a.text().size());
+    return a.text() == b.text();
+  }
+  const Nested nested;
+  spend_steps();
   if (a.list() && b.list()) return a.items() == b.items();
   if (a.dict() && b.dict()) {
     if (a.fields().items.size() != b.fields().items.size()) return false;
@@ -228,8 +269,12 @@ bool less(const Value& a, const Value& b) {
   if (a.number() && b.number()) {
     return a.real() || b.real() ? a.decimal() < b.decimal() : a.whole() < b.whole();
   }
-  if (a.string() && b.string()) return a.text() < b.text();
+  if (a.string() && b.string()) {
+    spend_reading(std::min(a.text().size(), b.text().size()));
+    return a.text() < b.text();
+  }
   if (a.list() && b.list()) {
+    const Nested nested;
     const List &x = a.items(), &y = b.items();
     for (std::size_t i = 0; i < x.size() && i < y.size(); ++i) {
       if (!(x[i] == y[i])) return less(x[i], y[i]);
@@ -242,7 +287,7 @@ bool less(const Value& a, const Value& b) {
 bool contains(const Value& holder, const Value& item) {
   if (holder.string()) {
     if (!item.string()) fail("'in' a string needs a string (found ", item.kind(), ")");
-    return holder.text().find(item.text()) != std::string::npos;
+    return find_text(holder.text(), item.text()) != std::string::npos;
   }
   if (holder.dict()) return holder.fields().find(item) != nullptr;
   for (const Value& element : elements_of(holder)) {
@@ -253,7 +298,10 @@ bool contains(const Value& holder, const Value& item) {
 
 std::int64_t length_of(const Value& value) {
   if (value.undefined()) return 0;
-  if (value.string()) return static_cast<std::int64_t>(code_points(value.text()).size()) - 1;
+  if (value.string()) {
+    spend_reading(value.text().size());
+    return std::count_if(value.text().begin(), value.text().end(), begins_point);
+  }
   if (value.list()) return static_cast<std::int64_t>(value.items().size());
   if (value.dict()) return static_cast<std::int64_t>(value.fields().items.size());
   fail("a value of kind ", value.kind(), " has no length");
@@ -262,12 +310,18 @@ std::int64_t length_of(const Value& value) {
 List elements_of(const Value& value) {
   List out;
   if (value.undefined()) return out;
-  if (value.list()) return value.items();
+  if (value.list()) {
+    spend_bytes(value.items().size() * sizeof(Value));
+    return value.items();
+  }
   if (value.dict()) {
+    spend_bytes(value.fields().items.size() * sizeof(Value));
     for (const auto& [key, unused] : value.fields().items) out.push_back(key);
     return out;
   }
   if (!value.string()) fail("a value of kind ", value.kind(), " cannot be gone through");
+  constexpr std::size_t kPoint = 64;  // bytes of a text of one code point
+  spend_bytes(value.text().size() * (sizeof(Value) + kPoint));
   const std::vector<std::size_t> begins = code_points(value.text());
   for (std::size_t i = 0; i + 1 < begins.size(); ++i) {
     out.emplace_back(value.text().substr(begins[i], begins[i + 1] - begins[i]));
@@ -281,6 +335,22 @@ Value make_dict(std::vector<std::pair<Value, Value>>&& items) {
   return dict;
 }
 
+Value deep_copy(const Value& value) {
+  const Nested nested;
+  if (value.list()) {
+    List out;
+    for (const Value& item : value.items()) out.push_back(deep_copy(item));
+    return out;
+  }
+  if (!value.dict()) return value;
+  auto out = std::make_shared<Dict>();
+  out->is_namespace = value.fields().is_namespace;
+  for (const auto& [key, item] : value.fields().items) {
+    out->items.emplace_back(key, deep_copy(item));
+  }
+  return out;
+}
+
 std::string to_json(const Value& value, int indent) {
   JsonWriter writer(indent);
   writer.write(value, 0);
@@ -288,9 +358,10 @@ std::string to_json(const Value& value, int indent) {
 }
 
 std::vector<std::size_t> code_points(std::string_view text) {
+  spend_bytes(text.size() * sizeof(std::size_t));
   std::vector<std::size_t> begins;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) begins.push_back(i);
+    if (begins_point(text[i])) begins.push_back(i);
   }
   begins.push_back(text.size());
   return begins;

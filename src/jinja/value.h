@@ -44,11 +44,11 @@ class Value {
   Value(std::int64_t value) : data_(value) {}
   Value(int value) : data_(static_cast<std::int64_t>(value)) {}
   Value(double value) : data_(value) {}
-  Value(std::string value) : data_(std::move(value)) {}
-  Value(std::string_view value) : data_(std::string(value)) {}
-  Value(const char* value) : data_(std::string(value)) {}
-  Value(List value) : data_(std::make_shared<List>(std::move(value))) {}
-  Value(std::shared_ptr<Dict> value) : data_(std::move(value)) {}
+  Value(std::string value);
+  Value(std::string_view value) : Value(std::string(value)) {}
+  Value(const char* value) : Value(std::string(value)) {}
+  Value(List value);
+  Value(std::shared_ptr<Dict> value);
   Value(Function value) : data_(std::make_shared<Function>(std::move(value))) {}
 
   bool undefined() const { return std::holds_alternative<Undefined>(data_); }
@@ -57,13 +57,13 @@ class Value {
   bool integer() const { return std::holds_alternative<std::int64_t>(data_); }
   bool real() const { return std::holds_alternative<double>(data_); }
   bool number() const { return integer() || real() || boolean(); }
-  bool string() const { return std::holds_alternative<std::string>(data_); }
+  bool string() const { return std::holds_alternative<Text>(data_); }
   bool list() const { return std::holds_alternative<std::shared_ptr<List>>(data_); }
   bool dict() const { return std::holds_alternative<std::shared_ptr<Dict>>(data_); }
   bool function() const { return std::holds_alternative<std::shared_ptr<Function>>(data_); }
 
   // Precondition: the kind fits.
-  const std::string& text() const { return std::get<std::string>(data_); }
+  const std::string& text() const { return *std::get<Text>(data_); }
   List& items() const { return *std::get<std::shared_ptr<List>>(data_); }
   Dict& fields() const { return *std::get<std::shared_ptr<Dict>>(data_); }
   const Function& call() const { return *std::get<std::shared_ptr<Function>>(data_); }
@@ -81,7 +81,8 @@ class Value {
   bool same_object(const Value& other) const;
 
  private:
-  std::variant<Undefined, None, bool, std::int64_t, double, std::string, std::shared_ptr<List>,
+  using Text = std::shared_ptr<const std::string>;  // copies of a value share it
+  std::variant<Undefined, None, bool, std::int64_t, double, Text, std::shared_ptr<List>,
                std::shared_ptr<Dict>, std::shared_ptr<Function>>
       data_;
 };
@@ -107,10 +108,13 @@ std::int64_t length_of(const Value& value);
 List elements_of(const Value& value);
 
 Value make_dict(std::vector<std::pair<Value, Value>>&& items = {});
+// The same value in lists and mappings of its own.
+Value deep_copy(const Value& value);
 // json.dumps(ensure_ascii=False), as transformers gives to templates; indent < 0 = one line.
 std::string to_json(const Value& value, int indent = -1);
 
 // Begins of the code points of UTF-8 text, and its size as the last entry.
 std::vector<std::size_t> code_points(std::string_view text);
+inline bool begins_point(char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }
 
 }  // namespace lora::jinja
