@@ -43,6 +43,11 @@ AddedToken read_added_token(const Section& entry, std::int64_t id) {
   AddedToken token;
   token.id = id;
   token.text = entry.text("content");
+  constexpr std::size_t kLongest = 1024;  // finding it takes as many steps at every character
+  if (token.text.size() > kLongest) {
+    fail(entry.where(), ": added token ", id, " is too long (found ", token.text.size(),
+         " bytes, expected at most ", kLongest, "); ", kTakeOriginal);
+  }
   if (token.text.empty()) {
     fail(entry.where(), ": added token ", id, " has no text; ", kTakeOriginal);
   }

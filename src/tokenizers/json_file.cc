@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // tokenizer.json of Hugging Face tokenizers. `truncation` and `padding` in it are settings of the
 // call, not of the tokenizer, and are left to the data pipeline (as transformers does).
-#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "tokenizers/bpe.h"
@@ -96,11 +96,10 @@ PipelineParts read_tokenizer_json(const Path& file) {
     parts.added.push_back(read_added_token(token, token.whole("id")));
   }
   // Tokens that were added by a script after tokenizer.json was made.
+  std::set<std::string> known;
+  for (const AddedToken& token : parts.added) known.insert(token.text);
   for (AddedToken& token : added_tokens_of_config(file.parent_path())) {
-    const auto same = [&](const AddedToken& other) { return other.text == token.text; };
-    if (std::none_of(parts.added.begin(), parts.added.end(), same)) {
-      parts.added.push_back(std::move(token));
-    }
+    if (known.insert(token.text).second) parts.added.push_back(std::move(token));
   }
   parts.special.unk = parts.model->unknown();
   return parts;

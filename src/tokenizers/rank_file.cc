@@ -46,6 +46,9 @@ std::optional<std::string> from_base64(std::string_view text) {
   return bytes;
 }
 
+// Far more than any vocabulary has: merges_of tries every cut of a token.
+constexpr std::size_t kLongestToken = 1024;
+
 struct Rank {
   std::string bytes;
   std::int64_t rank;
@@ -60,7 +63,7 @@ std::optional<Rank> read_line(std::string_view line) {
   if (std::from_chars(line.data() + space + 1, end, rank).ptr != end || rank < 0) {
     return std::nullopt;
   }
-  if (!bytes || bytes->empty()) return std::nullopt;
+  if (!bytes || bytes->empty() || bytes->size() > kLongestToken) return std::nullopt;
   return Rank{std::move(*bytes), rank};
 }
 

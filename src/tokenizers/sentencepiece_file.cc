@@ -24,8 +24,11 @@ class SentencePieceModel : public TokenModel {
     const std::string content = read_tokenizer_file(file);
     const auto status = processor_.LoadFromSerializedProto(content);
     if (!status.ok()) {
+      const std::string reason = status.ToString();
+      const bool told = reason.find(".cc(") == std::string::npos;  // else a line of the library
       fail(file.string(), ": this is no SentencePiece model (found ", content.size(),
-           " bytes of another format); take the file from the original model");
+           " bytes of another format", told ? ": " + reason : "",
+           "); take the file from the original model");
     }
     for (int id = 0; id < processor_.GetPieceSize(); ++id) {
       vocabulary_.add(processor_.IdToPiece(id), id, file.string());

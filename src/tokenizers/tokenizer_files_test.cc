@@ -158,6 +158,9 @@ TEST_F(TokenizerFiles, NamesWhatIsWrongInAFolder) {
       {{{"tokenizer.model", "nothing of the kind"}},
        "DIR/tokenizer.model: this is no SentencePiece model (found 19 bytes of another format)" +
            original},
+      {{{"tokenizer.model", "YQ== 0\n" + std::string(300'000, 'Y') + " 1\n"}},
+       "DIR/tokenizer.model:2: this is no line of a rank file (found '" + std::string(60, 'Y') +
+           "', expected base64, a space and a rank)" + original},
       {{{"tokenizer.model", "YQ== 0\nYg== 1\n!!\n"}},
        "DIR/tokenizer.model:3: this is no line of a rank file (found '!!', expected base64, a "
        "space "

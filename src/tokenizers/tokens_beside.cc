@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Added tokens of the folders without tokenizer.json.
-#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "tokenizers/files.h"
@@ -45,16 +45,18 @@ std::vector<AddedToken> special_tokens_in(const Path& file) {
 
 class Collector {
  public:
-  explicit Collector(PipelineParts& parts) : parts_(parts) {}
+  explicit Collector(PipelineParts& parts) : parts_(parts) {
+    for (std::size_t i = 0; i < parts.added.size(); ++i) places_.emplace(parts.added[i].text, i);
+  }
 
   const AddedToken* find(const std::string& text) const {
-    const auto same = [&](const AddedToken& token) { return token.text == text; };
-    const auto found = std::find_if(parts_.added.begin(), parts_.added.end(), same);
-    return found == parts_.added.end() ? nullptr : &*found;
+    const auto found = places_.find(text);
+    return found == places_.end() ? nullptr : &parts_.added[found->second];
   }
 
   void add(const AddedToken& token) {
-    if (!token.text.empty() && find(token.text) == nullptr) parts_.added.push_back(token);
+    if (token.text.empty()) return;
+    if (places_.emplace(token.text, parts_.added.size()).second) parts_.added.push_back(token);
   }
 
   // A token known by its text alone: its id is the vocabulary's. What is in no vocabulary (often a
@@ -68,6 +70,7 @@ class Collector {
 
  private:
   PipelineParts& parts_;
+  TextMap<std::size_t> places_;  // in parts_.added
 };
 
 }  // namespace
@@ -83,11 +86,13 @@ void add_tokens_beside(PipelineParts& parts, const Path& folder) {
   if (std::filesystem::exists(file)) parts.files.push_back(file);
   const json listed = read_object_if_there(file);
   const Section ids(listed, file.string(), kTakeOriginal);
+  std::set<std::string> special_texts;
+  for (const AddedToken& one : special) special_texts.insert(one.text);
   for (const auto& [text, id] : listed.items()) {
     AddedToken token;
     token.text = text;
     token.id = ids.whole(text);
-    for (const AddedToken& one : special) token.special = token.special || one.text == text;
+    token.special = special_texts.contains(text);
     if (const AddedToken* known = all.find(text); known != nullptr && known->id != token.id) {
       fail(file.string(), ": added token '", text, "' has two ids (found ", token.id, ", expected ",
            known->id, " as in tokenizer_config.json); take the files from one model");
