@@ -2,12 +2,17 @@
 #include "config/read.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
+#include <sstream>
 #include <type_traits>
 
+#include "base/shown.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "config/dialect.h"
 
 namespace lora {
@@ -33,24 +38,68 @@ void check_tabs(const std::string& text, const std::string& name, Problems& prob
   }
 }
 
+// What is not UTF-8 can be written into no record of a run. (yaml-cpp reads UTF-16 with its mark.)
+void check_encoding(const std::string& text, const std::string& name, Problems& problems) {
+  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) return;
+  const std::optional<std::size_t> bad = first_invalid_utf8(text);
+  if (!bad) return;
+  const auto end = text.begin() + static_cast<std::ptrdiff_t>(*bad);
+  const int line = 1 + static_cast<int>(std::count(text.begin(), end, '\n'));
+  problems.add({fmt::format("{}:{}", name, line), line, 0}, "",
+               fmt::format("not UTF-8 (found byte 0x{:02x}); save the file as UTF-8",
+                           static_cast<unsigned char>(text[*bad])));
+}
+
+// Tells documents apart. YAML::LoadAll never ends where one begins with a comma.
+class DocumentCounter : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { last = mark; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+  YAML::Mark last;
+};
+
+std::optional<YAML::Mark> second_document(const std::string& text) {
+  std::istringstream in(text);
+  YAML::Parser parser(in);
+  DocumentCounter counter;
+  if (!parser.HandleNextDocument(counter) || !parser.HandleNextDocument(counter)) {
+    return std::nullopt;
+  }
+  return counter.last;
+}
+
 std::optional<YAML::Node> parse_yaml(const std::string& text, const std::string& name,
                                      Problems& problems) {
   check_tabs(text, name, problems);
+  check_encoding(text, name, problems);
   if (!problems.empty()) return std::nullopt;
   const Place whole{name, 0, 0};
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.empty() || documents[0].IsNull()) {
+    if (const std::optional<YAML::Mark> second = second_document(text)) {
+      problems.add(place_at(name, *second), "",
+                   "a second document begins here (expected one); remove the '---' lines, and what "
+                   "stands behind the last bracket");
+      return std::nullopt;
+    }
+    const YAML::Node document = YAML::Load(text);
+    if (!document.IsDefined() || document.IsNull()) {
       problems.add(whole, "", "nothing in it (expected lines of `key: value`); see configs/");
-    } else if (documents.size() > 1) {
-      problems.add(
-          whole, "",
-          fmt::format("{} documents (expected one); remove the '---' lines", documents.size()));
-    } else if (!documents[0].IsMap()) {
-      problems.add(place_at(name, documents[0].Mark()), "",
+    } else if (!document.IsMap()) {
+      problems.add(place_at(name, document.Mark()), "",
                    "not a configuration (expected lines of `key: value`); see configs/");
     } else {
-      return documents[0];
+      return document;
     }
   } catch (const YAML::Exception& error) {
     problems.add(place_at(name, error.mark), "",
@@ -94,7 +143,7 @@ YAML::Node override_value(const Field& field, const std::string& text) {
       (holds_list(field) && text.starts_with('[')) || (holds_map(field) && text.starts_with('{'));
   if (!structured) return YAML::Node(text);
   try {
-    return YAML::Load(text);
+    return second_document(text) ? YAML::Node(text) : YAML::Load(text);
   } catch (const YAML::Exception&) {
     return YAML::Node(text);
   }
@@ -148,6 +197,13 @@ void apply_overrides(const std::vector<std::string>& overrides, Given& given, Pr
     if (sign == std::string::npos || sign == 0) {
       problems.add(command_line(), "",
                    fmt::format("'{}' is no override (expected key=value)", text));
+      continue;
+    }
+    if (const std::optional<std::size_t> bad = first_invalid_utf8(text)) {
+      problems.add(command_line(), "",
+                   fmt::format("'{}': not UTF-8 (found byte 0x{:02x}), so that no record of the "
+                               "run could hold it; rename the file",
+                               shown(text), static_cast<unsigned char>(text[*bad])));
       continue;
     }
     const std::string written = trim(text.substr(0, sign));
