@@ -21,6 +21,10 @@ if(LORA_SANITIZE)
   target_link_options(lora_checks INTERFACE -fsanitize=address,undefined)
 endif()
 
+if(LORA_FUZZ)
+  target_compile_options(lora_checks INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 find_program(CCACHE ccache)
 if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
