@@ -102,6 +102,15 @@ std::vector<Case> config_cases() {
       configured(
           "no_layers", "num_hidden_layers", 0,
           "@/config.json: 'num_hidden_layers': found 0, expected a whole number above 0" + own),
+      configured("endless_layers", "num_hidden_layers", 1'000'000'000,
+                 "@/config.json: 'num_hidden_layers': found 1000000000, expected at most 10000" +
+                     own),
+      configured("endless_width", "hidden_size", 1LL << 62,
+                 "@/config.json: 'hidden_size': found 4611686018427387904, expected at most "
+                 "2147483647" +
+                     own),
+      configured("quantisation_in_a_word", "quantization_config", "int4",
+                 "@/config.json: 'quantization_config': found \"int4\", expected an object" + own),
       configured("hidden_not_of_heads", "num_attention_heads", 3,
                  "@/config.json: 'hidden_size' is not a multiple of 'num_attention_heads' (found 8 "
                  "and 3); damaged config.json?"),

@@ -93,7 +93,7 @@ void read_attention_scales(const ConfigKeys& keys, HfConfig& config) {
 
 void read_gpt2(const ConfigKeys& keys, HfConfig& config) {
   config.hidden = keys.count("n_embd");
-  config.layers = keys.count("n_layer");
+  config.layers = layers_of(keys, "n_layer");
   config.heads = config.kv_heads = keys.count("n_head");
   config.max_positions = keys.count("n_positions", keys.count("n_ctx", 1024));
   config.learned_positions = true;

@@ -123,9 +123,16 @@ bool is_null(const ConfigKeys& keys, std::string_view key) {
   return at != keys.json().end() && at->is_null();
 }
 
+std::int64_t layers_of(const ConfigKeys& keys, std::string_view key) {
+  constexpr std::int64_t kMost = 10'000;
+  const std::int64_t layers = keys.count(key);
+  if (layers > kMost) keys.wrong(key, layers, join("at most ", kMost));
+  return layers;
+}
+
 void read_rotary(const ConfigKeys& keys, const RotaryDefaults& defaults, HfConfig& config) {
   config.hidden = keys.count("hidden_size");
-  config.layers = keys.count("num_hidden_layers");
+  config.layers = layers_of(keys, "num_hidden_layers");
   config.heads = keys.count("num_attention_heads");
   config.intermediate = keys.count("intermediate_size");
   config.max_positions = keys.count("max_position_embeddings", defaults.max_positions);

@@ -51,6 +51,8 @@ struct RotaryDefaults {
 };
 // Stated as null, which some keys give a meaning of its own.
 bool is_null(const ConfigKeys& keys, std::string_view key);
+// Throws where there are more than any model has.
+std::int64_t layers_of(const ConfigKeys& keys, std::string_view key);
 // Sizes, norm, heads, rope; full attention in every layer, scaled by 1 / sqrt(head_dim).
 void read_rotary(const ConfigKeys& keys, const RotaryDefaults& defaults, HfConfig& config);
 // sliding_window (null: none) in the layers that layer_types names, else where the layer `slides`.

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/json_reader.h"
@@ -18,12 +20,22 @@ using Numbers = std::vector<std::int64_t>;
 using Reader = JsonReader<Json>;
 constexpr const char* kRemedy = "damaged file, or not Stable Diffusion?";
 
+// A list of sizes.
+Numbers counts(const Reader& reader, const std::string& key,
+               std::optional<Numbers> otherwise = {}) {
+  const Numbers numbers = reader.wholes(key, std::move(otherwise));
+  const auto good = [](std::int64_t number) { return number > 0 && number < 1 << 20; };
+  if (!std::ranges::all_of(numbers, good)) reader.wrong(key, numbers, "numbers from 1 to 1048575");
+  return numbers;
+}
+
 // A number for every level, or a list with one number a level.
 Numbers per_level(const Reader& reader, const std::string& key, std::int64_t otherwise,
                   std::size_t levels) {
   const Json* found = reader.find(key);
   const bool list = found != nullptr && found->is_array();
-  const Numbers numbers = list ? reader.wholes(key) : Numbers(levels, reader.whole(key, otherwise));
+  const Numbers numbers =
+      list ? counts(reader, key) : Numbers(levels, reader.count(key, otherwise));
   if (numbers.size() != levels) {
     fail(reader.where(), ": '", key, "' has ", numbers.size(), " entries, expected ", levels,
          ", one for each of block_out_channels");
@@ -70,12 +82,12 @@ Prediction prediction_of(const Reader& reader) {
 ClipConfig clip_config(const Json& json, const std::string& where) {
   const Reader reader(json, where, kRemedy);
   ClipConfig config;
-  config.vocabulary = reader.whole("vocab_size", config.vocabulary);
-  config.width = reader.whole("hidden_size", 512);
-  config.inner = reader.whole("intermediate_size", 2048);
-  config.layers = reader.whole("num_hidden_layers", config.layers);
-  config.heads = reader.whole("num_attention_heads", 8);
-  config.positions = reader.whole("max_position_embeddings", config.positions);
+  config.vocabulary = reader.count("vocab_size", config.vocabulary);
+  config.width = reader.count("hidden_size", 512);
+  config.inner = reader.count("intermediate_size", 2048);
+  config.layers = reader.count("num_hidden_layers", config.layers);
+  config.heads = reader.count("num_attention_heads", 8);
+  config.positions = reader.count("max_position_embeddings", config.positions);
   config.eps = reader.number("layer_norm_eps", config.eps);
   config.activation = reader.text("hidden_act", "quick_gelu");
   config.eos = reader.whole("eos_token_id", 49407);
@@ -83,16 +95,16 @@ ClipConfig clip_config(const Json& json, const std::string& where) {
   const auto classes = reader.texts("architectures", std::vector<std::string>{});
   const bool projected =
       std::find(classes.begin(), classes.end(), "CLIPTextModelWithProjection") != classes.end();
-  if (projected) config.projection = reader.whole("projection_dim", 512);
+  if (projected) config.projection = reader.count("projection_dim", 512);
   return config;
 }
 
 UNetConfig unet_config(const Json& json, const std::string& where) {
   const Reader reader(json, where, kRemedy);
   UNetConfig config;
-  config.in_channels = reader.whole("in_channels", config.in_channels);
-  config.out_channels = reader.whole("out_channels", config.out_channels);
-  config.channels = reader.wholes("block_out_channels", config.channels);
+  config.in_channels = reader.count("in_channels", config.in_channels);
+  config.out_channels = reader.count("out_channels", config.out_channels);
+  config.channels = counts(reader, "block_out_channels", config.channels);
   const std::size_t levels = config.channels.size();
   config.down_attention = attention_flags(reader, "down_block_types", "CrossAttnDownBlock2D",
                                           "DownBlock2D", config.down_attention);
@@ -102,23 +114,23 @@ UNetConfig unet_config(const Json& json, const std::string& where) {
       config.up_attention.size() != levels) {
     fail(where, ": block_out_channels, down_block_types and up_block_types differ in length");
   }
-  config.layers_per_block = reader.whole("layers_per_block", config.layers_per_block);
+  config.layers_per_block = reader.count("layers_per_block", config.layers_per_block);
   // The key's name is wrong in the published files: it holds the number of heads.
   const std::string heads =
       reader.has("num_attention_heads") ? "num_attention_heads" : "attention_head_dim";
   config.heads = per_level(reader, heads, 8, levels);
   config.depth = per_level(reader, "transformer_layers_per_block", 1, levels);
-  config.text_width = reader.whole("cross_attention_dim", 1280);
-  config.groups = reader.whole("norm_num_groups", config.groups);
+  config.text_width = reader.count("cross_attention_dim", 1280);
+  config.groups = reader.count("norm_num_groups", config.groups);
   config.eps = reader.number("norm_eps", config.eps);
   config.linear_projection = reader.flag("use_linear_projection", false);
   config.flip_sin_to_cos = reader.flag("flip_sin_to_cos", true);
   config.freq_shift = reader.number("freq_shift", 0.0);
-  config.sample_size = reader.whole("sample_size", config.sample_size);
+  config.sample_size = reader.count("sample_size", config.sample_size);
   if (reader.has("addition_embed_type")) {
     only(reader, "addition_embed_type", {"text_time"});
-    config.added_time_width = reader.whole("addition_time_embed_dim", 256);
-    config.added_width = reader.whole("projection_class_embeddings_input_dim", 2816);
+    config.added_time_width = reader.count("addition_time_embed_dim", 256);
+    config.added_width = reader.count("projection_class_embeddings_input_dim", 2816);
   }
   for (const char* key :
        {"class_embed_type", "encoder_hid_dim", "encoder_hid_dim_type", "num_class_embeds",
@@ -147,11 +159,11 @@ UNetConfig unet_config(const Json& json, const std::string& where) {
 VaeConfig vae_config(const Json& json, const std::string& where) {
   const Reader reader(json, where, kRemedy);
   VaeConfig config;
-  config.in_channels = reader.whole("in_channels", config.in_channels);
-  config.latent_channels = reader.whole("latent_channels", config.latent_channels);
-  config.channels = reader.wholes("block_out_channels", config.channels);
-  config.layers_per_block = reader.whole("layers_per_block", config.layers_per_block);
-  config.groups = reader.whole("norm_num_groups", config.groups);
+  config.in_channels = reader.count("in_channels", config.in_channels);
+  config.latent_channels = reader.count("latent_channels", config.latent_channels);
+  config.channels = counts(reader, "block_out_channels", config.channels);
+  config.layers_per_block = reader.count("layers_per_block", config.layers_per_block);
+  config.groups = reader.count("norm_num_groups", config.groups);
   config.scale = reader.number("scaling_factor", config.scale);
   only(reader, "act_fn", {"silu", "swish"});
   only(reader, "shift_factor", {});
@@ -167,7 +179,11 @@ VaeConfig vae_config(const Json& json, const std::string& where) {
 ScheduleConfig schedule_config(const Json& json, const std::string& where) {
   const Reader reader(json, where, kRemedy);
   ScheduleConfig config;
-  config.train_steps = reader.whole("num_train_timesteps", config.train_steps);
+  constexpr std::int64_t kMostSteps = 1'000'000;
+  config.train_steps = reader.count("num_train_timesteps", config.train_steps);
+  if (config.train_steps > kMostSteps) {
+    reader.wrong("num_train_timesteps", config.train_steps, join("at most ", kMostSteps));
+  }
   config.beta_start = reader.number("beta_start", config.beta_start);
   config.beta_end = reader.number("beta_end", config.beta_end);
   config.beta_schedule = reader.text("beta_schedule", config.beta_schedule);

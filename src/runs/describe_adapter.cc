@@ -33,9 +33,11 @@ std::string component_of(const AdapterFile& adapter, const std::string& path) {
 // "to_out" for "...attn1.to_out.0": the last part that is a word.
 std::string target_of(std::string path) {
   while (true) {
-    std::string last = path.substr(path.rfind('.') + 1);
-    if (last.find_first_not_of("0123456789") != std::string::npos) return last;
-    path.resize(path.rfind('.'));
+    const std::size_t dot = path.rfind('.');
+    std::string last = path.substr(dot + 1);
+    const bool word = last.find_first_not_of("0123456789") != std::string::npos;
+    if (word || dot == std::string::npos) return last;
+    path.resize(dot);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/numbers.h"
 #include "base/text.h"
 
 namespace lora {
@@ -33,13 +34,15 @@ std::vector<ImageEntry> entries(const std::vector<ImageRecord>& records) {
 }
 
 Size parse_size(const std::string& text, const std::string& where) {
-  Size size;
-  char rest = 0;
-  if (std::sscanf(text.c_str(), "%dx%d%c", &size.width, &size.height, &rest) != 2 ||
-      size.width <= 0 || size.height <= 0) {
+  constexpr std::int64_t kLargest = 65536;
+  const std::size_t cross = text.find('x');
+  const auto width = whole_number(text.substr(0, cross));
+  const auto height = whole_number(cross == std::string::npos ? "" : text.substr(cross + 1));
+  const auto fits = [](const auto& edge) { return edge && *edge > 0 && *edge <= kLargest; };
+  if (!fits(width) || !fits(height)) {
     fail_usage(where, ": '", text, "' is no size (expected WIDTHxHEIGHT, such as 512x768)");
   }
-  return size;
+  return {static_cast<int>(*width), static_cast<int>(*height)};
 }
 
 std::vector<ImageRequest> sample_requests(const Config& config) {

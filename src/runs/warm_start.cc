@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/log.h"
 #include "io/adapters/algebra.h"
 #include "io/adapters/match.h"
@@ -94,6 +95,14 @@ std::string attach_parent(const Config& config, const ParentVersion& parent,
   return summary(match, adapter) + ", parent " + parent.located.name;
 }
 
+double probe_loss(const nlohmann::json& stored, const Path& file, TrainTask& task) {
+  try {
+    return task.probe(stored.dump()).loss;
+  } catch (const nlohmann::json::exception& error) {
+    fail_integrity(file.string(), ": not a probe (", error.what(), "); restore it from a copy");
+  }
+}
+
 std::optional<double> check_probe(const ParentVersion& parent, const Precision& precision,
                                   TrainTask& task) {
   const Path file = parent.located.folder / "probe.json";
@@ -101,11 +110,13 @@ std::optional<double> check_probe(const ParentVersion& parent, const Precision& 
     info("parent " + parent.located.name + " has no probe; its loss cannot be compared");
     return std::nullopt;
   }
-  const auto stored = nlohmann::json::parse(read_file(file));
-  const double expected = stored.at("loss").get<double>();
+  const char* restore = "restore the file from a copy";
+  const auto stored = parse_json_object<nlohmann::json>(read_file(file), file.string(), restore);
+  const double expected = JsonReader(stored, file.string(), restore).number("loss");
   const std::string dtype = at::toString(precision.dtype);
-  const double allowed = stored.at("dtype") == dtype ? kProbeTolerance : kMixedTolerance;
-  const double found = task.probe(stored.dump()).loss;
+  const double allowed = stored.value("dtype", nlohmann::json()) == dtype ? kProbeTolerance
+                                                                          : kMixedTolerance;
+  const double found = probe_loss(stored, file, task);
   if (!(std::abs(found - expected) <= allowed * std::max(std::abs(expected), 1.0))) {
     fail_integrity("W08: ", file.string(), ": the loaded adapter does not reproduce ",
                    parent.located.name, " (found probe loss ", found, ", expected ", expected,

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json_text.h"
+#include "base/numbers.h"
 #include "io/aten.h"
 
 namespace lora {
@@ -37,9 +39,8 @@ std::vector<std::pair<std::int64_t, Path>> complete_checkpoints(const Path& fold
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     const std::string digits = name.substr(std::min(name.size(), std::string(kPrefix).size()));
-    const bool numbered = name.starts_with(kPrefix) && !digits.empty() &&
-                          std::all_of(digits.begin(), digits.end(), ::isdigit);
-    if (numbered && complete(entry.path())) found.emplace_back(std::stoll(digits), entry.path());
+    const auto number = name.starts_with(kPrefix) ? whole_number(digits) : std::nullopt;
+    if (number && complete(entry.path())) found.emplace_back(*number, entry.path());
   }
   std::sort(found.begin(), found.end());
   return found;
@@ -90,12 +91,13 @@ Checkpoint load_checkpoint(const Path& path) {
   if (!complete(path)) fail(path.string(), ": not a complete checkpoint");
   Checkpoint checkpoint;
   checkpoint.state = read_file(path / "state.json");
-  const auto state = nlohmann::json::parse(checkpoint.state, nullptr, false);
-  if (!state.is_object() || !state.contains("step")) {
+  const auto state = try_parse_json<nlohmann::json>(checkpoint.state);
+  if (!state || !state->is_object() || !state->contains("step") ||
+      !state->at("step").is_number_integer()) {
     fail((path / "state.json").string(), ": not a checkpoint state; remove ", path.string(),
          " to resume from an older one");
   }
-  checkpoint.step = state["step"].get<std::int64_t>();
+  checkpoint.step = state->at("step").get<std::int64_t>();
   checkpoint.weights = read_tensors(path / "adapter.safetensors");
   checkpoint.optimizer = read_tensors(path / "optimizer.safetensors");
   if (fs::exists(path / "best.safetensors")) {

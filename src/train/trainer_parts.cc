@@ -198,24 +198,29 @@ void Trainer::resume_from_newest() {
     return begin();
   }
   Checkpoint checkpoint = load_checkpoint(*path);
-  const auto state = nlohmann::json::parse(checkpoint.state);
-  if (state.at("fingerprint") != fingerprint_) {
-    fail_usage(path->string(),
-               ": the configuration, base model or data changed since this checkpoint; resume with "
-               "the ones it was started with, or train a new version");
-  }
   const std::string where = path->string();
-  pool_.restore(checkpoint.weights, where);
-  restore_random_state(checkpoint.optimizer, pool_.values().device(), where);
-  checkpoint.optimizer.erase("random.cpu");
-  checkpoint.optimizer.erase("random.device");
-  optimizer_->restore(pool_, checkpoint.optimizer, where);
-  best_ = std::move(checkpoint.best);
-  objective_.restore(state.at("objective"));
-  scaler_.restore(state.at("scaler"));
-  meter_.restore(state.at("meter"));
-  step_ = checkpoint.step;
-  watch_.restore(state);
+  try {
+    const auto state = nlohmann::json::parse(checkpoint.state);
+    if (state.at("fingerprint") != fingerprint_) {
+      fail_usage(where,
+                 ": the configuration, base model or data changed since this checkpoint; resume "
+                 "with the ones it was started with, or train a new version");
+    }
+    pool_.restore(checkpoint.weights, where);
+    restore_random_state(checkpoint.optimizer, pool_.values().device(), where);
+    checkpoint.optimizer.erase("random.cpu");
+    checkpoint.optimizer.erase("random.device");
+    optimizer_->restore(pool_, checkpoint.optimizer, where);
+    best_ = std::move(checkpoint.best);
+    objective_.restore(state.at("objective"));
+    scaler_.restore(state.at("scaler"));
+    meter_.restore(state.at("meter"));
+    step_ = checkpoint.step;
+    watch_.restore(state);
+  } catch (const nlohmann::json::exception& error) {
+    fail(where, "/state.json: not a checkpoint state (", error.what(), "); remove ", where,
+         " to resume from an older one");
+  }
   open_log(step_);
   info(fmt::format("resumed from {} at step {} of {}", where, step_, watch_.budget()));
 }

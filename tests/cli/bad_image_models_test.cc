@@ -177,6 +177,20 @@ std::vector<BadInput> checkpoints() {
        {},
        "@/base/unet/config.json: class_embed_type = \"timestep\" is not supported; only models "
        "built like SD 1.5, SD 2.x or SDXL are"},
+      {"endless_schedule",
+       [](const Place& p) {
+         p.set("base/scheduler/scheduler_config.json", "num_train_timesteps", 1'000'000'000'000);
+       },
+       {},
+       "@/base/scheduler/scheduler_config.json: 'num_train_timesteps': found 1000000000000, "
+       "expected at most 2147483647; damaged file, or not Stable Diffusion?"},
+      {"channels_below_one",
+       [](const Place& p) {
+         p.set("base/unet/config.json", "block_out_channels", {32, -32, 64, 64});
+       },
+       {},
+       "@/base/unet/config.json: 'block_out_channels': found [32,-32,64,64], expected numbers from "
+       "1 to 1048575; damaged file, or not Stable Diffusion?"},
       {"unknown_prediction",
        [](const Place& p) {
          p.set("base/scheduler/scheduler_config.json", "prediction_type", "sample");

@@ -161,6 +161,30 @@ std::vector<Case> cases() {
        "",
        "@/adapter_model.safetensors: module '" + kUnet +
            "': alpha is 0, expected a number above 0; damaged file?"},
+      {"alpha infinite",
+       kFile,
+       {{kFlat + ".lora_down.weight", zeros({4, 8})},
+        {kFlat + ".lora_up.weight", zeros({8, 4})},
+        {kFlat + ".alpha", at::full({}, INFINITY)}},
+       "",
+       "@/adapter_model.safetensors: module '" + kUnet +
+           "': alpha is inf, expected a number above 0; damaged file?"},
+      {"alpha below 0", kFile, good, R"({"r": 4, "lora_alpha": -4})",
+       "@/adapter_config.json: 'lora_alpha': found -4, expected a number above 0; mend the "
+       "adapter's configuration"},
+      {"alpha of a pattern", kFile, good,
+       R"({"r": 4, "lora_alpha": 4, "alpha_pattern": {"q": 0}})",
+       "@/adapter_config.json: 'alpha_pattern.q': found 0, expected a number above 0; mend the "
+       "adapter's configuration"},
+      {"alpha too large", kFile, good, R"({"r": 4, "lora_alpha": 1e300})",
+       "@/adapter_config.json: 'lora_alpha': found 1e+300, expected at most 1e+30; mend the "
+       "adapter's configuration"},
+      {"alpha beyond numbers", kFile, good, R"({"r": 4, "lora_alpha": 1e400})",
+       "@/adapter_config.json: a number is too large (found one that 64 bits do not hold at byte "
+       "29 of 29); mend the adapter's configuration"},
+      {"dropout", kFile, good, R"({"r": 4, "lora_alpha": 4, "lora_dropout": 1})",
+       "@/adapter_config.json: 'lora_dropout': found 1.0, expected at least 0 and below 1; mend "
+       "the adapter's configuration"},
       {"cloneofsimo, too many",
        kFile,
        {{"unet:144:down", zeros({4, 8})}, {"unet:144:up", zeros({8, 4})}},

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/json_reader.h"
+#include "base/json_text.h"
 #include "base/text.h"
 
 namespace lora {
@@ -47,8 +47,7 @@ void check_targets(const std::string& component, const Metadata& metadata,
                           : std::set<std::string>{"CLIPAttention"};
   const auto at = metadata.find(component);
   if (at == metadata.end()) return;  // the defaults of that program
-  check_json_depth(at->second, where + ": metadata", "damaged file?");
-  const auto json = nlohmann::json::parse(at->second, nullptr, false);
+  const auto json = parse_json<nlohmann::json>(at->second, where + ": metadata", "damaged file?");
   std::set<std::string> found;
   if (json.is_array()) {
     for (const auto& name : json) found.insert(name.is_string() ? name.get<std::string>() : "?");

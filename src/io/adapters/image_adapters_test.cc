@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/files.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/adapters/kohya_names.h"
@@ -127,6 +128,19 @@ TEST(GoldenImageAdapters, SdxlNamesBothWays) {
   for (const AdapterModule& module : plain.modules) {
     EXPECT_NE(kohya.find(module.path), nullptr) << module.path;
     EXPECT_EQ(module.scale, 1);
+  }
+}
+
+TEST(ImageAdapters, BlockNumbersAreLimited) {
+  for (const std::string number : {"1000", "99999999999999999999"}) {
+    const std::string path = "down_blocks." + number + ".attentions.0.proj_in";
+    try {
+      kohya_of_path("unet." + path, true);
+      FAIL() << path;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.what(), "module 'unet." + path + "': no UNet has so many blocks (found " +
+                                  number + ", expected at most 999); damaged file?");
+    }
   }
 }
 

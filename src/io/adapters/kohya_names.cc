@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/numbers.h"
 #include "base/text.h"
 
 namespace lora {
@@ -131,6 +132,16 @@ std::string tail(const Parts& parts, std::size_t from) {
   return join_words({parts.begin() + static_cast<std::ptrdiff_t>(from), parts.end()}, ".");
 }
 
+int small_number(const std::string& digits, const std::string& path) {
+  constexpr std::int64_t kMost = 999;
+  const auto number = whole_number(digits);
+  if (!number || *number > kMost) {
+    fail("module 'unet.", path, "': no UNet has so many blocks (found ", digits,
+         ", expected at most ", kMost, "); damaged file?");
+  }
+  return static_cast<int>(*number);
+}
+
 std::optional<std::string> resnet_inner(std::string_view sgm) {
   for (const Inner& row : kResnet) {
     if (row.sgm == sgm) return std::string(row.diffusers);
@@ -142,7 +153,7 @@ std::optional<std::string> resnet_inner(std::string_view sgm) {
 std::optional<std::string> block_path(const Parts& parts) {
   if (parts.size() < 4 || !is_number(parts[1]) || !is_number(parts[2])) return {};
   const bool input = parts[0] == "input_blocks";
-  const int index = std::stoi(parts[1]) - (input ? 1 : 0);
+  const int index = small_number(parts[1], tail(parts, 0)) - (input ? 1 : 0);
   if (index < 0) return {};
   const std::string level = join(input ? "down_blocks." : "up_blocks.", index / 3);
   const std::string rest = tail(parts, 3);
@@ -186,7 +197,7 @@ std::string sgm_inner(const Parts& parts, std::size_t from) {
   return rest;
 }
 
-// SGM path of a diffusers UNet path.
+// SGM path of a diffusers UNet path. Throws Error where a number in it is too large.
 std::string sgm_path(const std::string& path) {
   for (const Inner& row : kOuter) {
     if (row.diffusers == path) return std::string(row.sgm);
@@ -197,8 +208,7 @@ std::string sgm_path(const std::string& path) {
     return join("middle_block.", parts[2] == "0" ? 0 : 2, ".", sgm_inner(parts, 3));
   }
   if (parts.size() < 5 || !is_number(parts[1]) || !is_number(parts[3])) return path;
-  const int level = std::stoi(parts[1]);
-  const int layer = std::stoi(parts[3]);
+  const int level = small_number(parts[1], path), layer = small_number(parts[3], path);
   if (parts[0] == "down_blocks") {
     if (parts[2] == "downsamplers") return join("input_blocks.", 3 * level + 3, ".0.op");
     const int index = 3 * level + layer + 1;

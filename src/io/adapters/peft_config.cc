@@ -21,7 +21,7 @@ PeftPattern pattern(const Reader& in, const std::string& name) {
   PeftPattern result;
   const Reader entries = in.inside(name);
   for (const auto& [key, entry] : entries.json().items()) {
-    result.emplace_back(key, entries.number(key));
+    result.emplace_back(key, entries.positive(key));
     if (const auto mistake = regex_mistake(key)) {
       fail(in.where(), ": '", name, "': '", key, "' is not a regular expression (found ", *mistake,
            "); ", kMend);
@@ -62,23 +62,29 @@ void read_targets(const Reader& in, PeftConfig& config) {
   config.target_modules = in.texts("target_modules", std::vector<std::string>{});
 }
 
-std::optional<double> optional_number(const Reader& in, const char* name) {
+std::optional<double> optional_positive(const Reader& in, const char* name) {
   if (!in.has(name)) return {};
-  return in.number(name);
+  return in.positive(name);
+}
+
+double dropout_of(const Reader& in) {
+  const double dropout = in.number("lora_dropout", 0.0);
+  if (!(dropout >= 0 && dropout < 1)) in.wrong("lora_dropout", dropout, "at least 0 and below 1");
+  return dropout;
 }
 
 PeftConfig from_json(const Json& json, const std::string& where) {
   const Reader in(json, where, kMend);
   check_kind(in);
   PeftConfig config;
-  config.r = optional_number(in, "r");
-  config.alpha = optional_number(in, "lora_alpha");
+  config.r = optional_positive(in, "r");
+  config.alpha = optional_positive(in, "lora_alpha");
   config.rank_pattern = pattern(in, "rank_pattern");
   config.alpha_pattern = pattern(in, "alpha_pattern");
   config.use_rslora = in.flag("use_rslora", false);
   config.use_dora = in.flag("use_dora", false);
   config.fan_in_fan_out = in.flag("fan_in_fan_out", false);
-  config.dropout = in.number("lora_dropout", 0.0);
+  config.dropout = dropout_of(in);
   config.base_model = text_of(in, "base_model_name_or_path");
   config.task_type = text_of(in, "task_type");
   read_targets(in, config);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -205,7 +206,7 @@ class Reader {
     }
     draft.module.alpha = draft.alpha.to(at::kDouble).item<double>();
     draft.module.alpha_known = true;
-    if (!(draft.module.alpha > 0)) {
+    if (!(draft.module.alpha > 0 && std::isfinite(draft.module.alpha))) {
       fail(where_, ": module '", draft.module.path, "': alpha is ", draft.module.alpha,
            ", expected a number above 0; damaged file?");
     }
