@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/shown.h"
 #include "cli/commands.h"
 #include "config/config.h"
 
@@ -70,7 +71,7 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const lora::Error& error) {
-    std::fprintf(stderr, "lora: %s\n", error.what());
+    std::fprintf(stderr, "lora: %s\n", lora::shown_lines(error.what()).c_str());
     return static_cast<int>(error.code());
   }
 }

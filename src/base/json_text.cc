@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/json_reader.h"
+#include "base/shown.h"
 
 namespace lora {
 namespace {
@@ -88,11 +89,18 @@ std::optional<Json> try_parse_json(std::string_view text) {
   return json;
 }
 
+template <typename Json>
+void say_json(const Json& json, int indent) {
+  say(json.dump(indent, ' ', false, Json::error_handler_t::replace));
+}
+
 template std::optional<JsonMistake> read_json_text(std::string_view, nlohmann::json&);
 template std::optional<JsonMistake> read_json_text(std::string_view, nlohmann::ordered_json&);
 template nlohmann::json parse_json(std::string_view, const std::string&, std::string_view);
 template nlohmann::ordered_json parse_json(std::string_view, const std::string&, std::string_view);
 template std::optional<nlohmann::json> try_parse_json(std::string_view);
 template std::optional<nlohmann::ordered_json> try_parse_json(std::string_view);
+template void say_json(const nlohmann::json&, int);
+template void say_json(const nlohmann::ordered_json&, int);
 
 }  // namespace lora

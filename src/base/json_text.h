@@ -33,4 +33,8 @@ Json parse_json(std::string_view text, const std::string& where, std::string_vie
 template <typename Json>
 std::optional<Json> try_parse_json(std::string_view text);
 
+// Prints it on standard output, characters of the terminal and wrong UTF-8 escaped.
+template <typename Json>
+void say_json(const Json& json, int indent = 2);
+
 }  // namespace lora

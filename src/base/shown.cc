@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <cstdio>
 
 #include "base/utf8.h"
 
@@ -57,5 +58,10 @@ std::string escaped(std::string_view text, std::string_view kept) {
 
 std::string shown(std::string_view text) { return escaped(text, ""); }
 std::string shown_lines(std::string_view text) { return escaped(text, "\n\t"); }
+
+void say(std::string_view text) {
+  const std::string line = shown_lines(text) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stdout);
+}
 
 }  // namespace lora

@@ -3,11 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/reading.h"
+#include "base/shown.h"
 #include "cli/command_line.h"
 #include "commands/session_options.h"
 #include "runs/evaluate.h"
@@ -96,22 +97,21 @@ std::string exact_text(const Json& json) {
 void print_texts(const std::vector<Json>& results) {
   std::size_t width = 8;
   for (const Json& r : results) width = std::max(width, r["version"].get<std::string>().size());
-  std::cout << fmt::format("{:<{}}  {:>9}  {:>10}  {:>7}  {}{}\n", "version", width, "loss",
-                           "perplexity", "tokens",
-                           results[0]["exact_match"].is_null() ? "" : "   exact  ", "data");
+  say(fmt::format("{:<{}}  {:>9}  {:>10}  {:>7}  {}{}", "version", width, "loss", "perplexity",
+                  "tokens", results[0]["exact_match"].is_null() ? "" : "   exact  ", "data"));
   for (const Json& r : results) {
-    std::cout << fmt::format("{:<{}}  {:>9.4f}  {:>10.2f}  {:>7}  {}  {}\n",
-                             r["version"].get<std::string>(), width, r["loss"].get<double>(),
-                             r["perplexity"].get<double>(), r["tokens"].get<std::int64_t>(),
-                             exact_text(r), r["data"].get<std::string>());
+    say(shown(fmt::format("{:<{}}  {:>9.4f}  {:>10.2f}  {:>7}  {}  {}",
+                          r["version"].get<std::string>(), width, r["loss"].get<double>(),
+                          r["perplexity"].get<double>(), r["tokens"].get<std::int64_t>(),
+                          exact_text(r), r["data"].get<std::string>())));
   }
 }
 
 void print_images(const std::vector<Json>& results) {
   for (const Json& r : results) {
-    std::cout << fmt::format("{:<28} loss {:.5f}  {} pictures of {}\n",
-                             r["version"].get<std::string>(), r["loss"].get<double>(),
-                             r["pictures"].get<int>(), r["data"].get<std::string>());
+    say(shown(fmt::format("{:<28} loss {:.5f}  {} pictures of {}",
+                          r["version"].get<std::string>(), r["loss"].get<double>(),
+                          r["pictures"].get<int>(), r["data"].get<std::string>())));
   }
 }
 
@@ -127,7 +127,7 @@ int run_eval(const Arguments& arguments) {
         score_json(a, versions[i % versions.size()].label, a.data[i / versions.size()], scores[i]));
   }
   if (a.json) {
-    std::cout << (results.size() == 1 ? results[0] : Json{{"results", results}}).dump(2) << "\n";
+    say_json(results.size() == 1 ? results[0] : Json{{"results", results}});
   } else {
     a.images ? print_images(results) : print_texts(results);
   }

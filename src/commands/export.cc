@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/reading.h"
+#include "base/shown.h"
 #include "base/table.h"
 #include "cli/command_line.h"
 #include "io/adapters/adapter_writer.h"
@@ -108,7 +109,7 @@ int run_export(const Arguments& arguments) {
   const LocatedVersion version = locate_version(a.version, a.root);
   const AdapterFile adapter = read_located(version, version.weights);
   format.write(a, version, adapter);
-  fmt::print("{}: {} modules as {}\n", a.output, adapter.modules.size(), format.name);
+  say(shown(join(a.output, ": ", adapter.modules.size(), " modules as ", format.name)));
   return 0;
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
+#include "base/shown.h"
 #include "cli/command_line.h"
 #include "commands/session_options.h"
 #include "runs/answers.h"
@@ -36,10 +37,9 @@ Json answer_json(const Answer& answer) {
 
 void print_answers(const std::vector<Answer>& all, std::size_t prompts, std::size_t versions) {
   for (const Answer& answer : all) {
-    if (prompts > 1) std::cout << "> " << answer.prompt << "\n";
-    if (versions > 1) std::cout << "[" << answer.version << "] ";
-    std::cout << answer.text << "\n";
-    if (prompts * versions > 1) std::cout << "\n";
+    if (prompts > 1) say("> " + answer.prompt);
+    say((versions > 1 ? "[" + shown(answer.version) + "] " : "") + answer.text);
+    if (prompts * versions > 1) say("");
   }
 }
 
@@ -53,7 +53,7 @@ void print_json(const std::vector<Answer>& all, double seconds) {
   Json json = list.size() == 1 ? list[0] : Json{{"results", list}};
   json["seconds"] = seconds;
   json["tokens_per_s"] = static_cast<double>(tokens) / seconds;
-  std::cout << json.dump(2) << "\n";
+  say_json(json);
 }
 
 int generate_text(const CommandLine& line) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // `lora generate` with a base for images.
 #include <chrono>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
+#include "base/shown.h"
 #include "base/text.h"
 #include "cli/command_line.h"
 #include "commands/session_options.h"
@@ -58,7 +59,7 @@ int generate_images(const CommandLine& line) {
   const std::int64_t pictures = draw_pictures(session, versions, job);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   if (!line.given("--json")) {
-    std::cout << job.output.string() << "\n";
+    say(shown(job.output.string()));
     return 0;
   }
   nlohmann::json json = {{"output", job.output.string()},
@@ -66,7 +67,7 @@ int generate_images(const CommandLine& line) {
                          {"size", {size.width, size.height}},
                          {"pictures", pictures}};
   for (const NamedVersion& version : versions) json["versions"].push_back(version.label);
-  std::cout << json.dump(2) << "\n";
+  say_json(json);
   return 0;
 }
 

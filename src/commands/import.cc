@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/reading.h"
+#include "base/shown.h"
 #include "cli/command_line.h"
 #include "io/adapters/peft_config.h"
 #include "runs/adapter_version.h"
@@ -74,8 +75,9 @@ int run_import(const Arguments& arguments) {
   }
   write_adapter_files(a.output, adapter, info);
   const Version written = publish(a.output, version);
-  fmt::print("{}: version {} ({} modules for {}, id {})\n", a.output, written.name,
-             adapter.modules.size(), kind_title(adapter.kind), written.id.substr(0, 12));
+  say(shown(fmt::format("{}: version {} ({} modules for {}, id {})", a.output, written.name,
+                        adapter.modules.size(), kind_title(adapter.kind),
+                        written.id.substr(0, 12))));
   return 0;
 }
 

@@ -5,7 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/reading.h"
+#include "base/shown.h"
 #include "cli/command_line.h"
 #include "runs/describe.h"
 #include "versions/store.h"
@@ -26,7 +28,7 @@ std::string counts(const Json& json, const char* what) {
 }
 
 void line(const char* name, const std::string& text) {
-  if (!text.empty()) fmt::print("{:<12}{}\n", name, text);
+  if (!text.empty()) say(fmt::format("{:<12}{}", name, shown(text)));
 }
 
 std::string text_of(const Json& value) {
@@ -87,14 +89,14 @@ void print_version(const Json& version) {
 void print_tree(const Json& json, const std::string& indent) {
   for (const auto& [key, value] : json.items()) {
     if (value.is_object() && !value.empty()) {
-      fmt::print("{}{}\n", indent, key);
+      say(indent + shown(key));
       print_tree(value, indent + "  ");
     } else if (key == "tensor_list") {
       for (const Json& tensor : value) {
-        fmt::print("{}{} {}\n", indent, text_of(tensor["name"]), tensor["shape"].dump());
+        say(indent + shown(text_of(tensor["name"])) + " " + tensor["shape"].dump());
       }
     } else {
-      fmt::print("{}{}  {}\n", indent, key, text_of(value));
+      say(indent + shown(key) + "  " + shown(text_of(value)));
     }
   }
 }
@@ -107,7 +109,7 @@ int run_inspect(const Arguments& arguments) {
   if (!std::filesystem::exists(path)) path = locate_version(path, line.text("--root")).folder;
   const Json json = reading([&] { return describe(path); });
   if (line.given("--json")) {
-    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+    say_json(json);
     return 0;
   }
   if (!json.contains("dialect")) {

@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
+#include "base/shown.h"
 #include "base/text.h"
 #include "cli/command_line.h"
 #include "config/version_name.h"
@@ -42,11 +44,11 @@ int run_log(const Arguments& arguments) {
   const std::string root = line.text("--root");
   const std::vector<ListedVersion> list = list_versions(root);
   if (line.given("--json")) {
-    fmt::print("{}\n", list_report(root, list).dump(2));
+    say_json(list_report(root, list));
     return 0;
   }
-  for (const ListedVersion& row : list) fmt::print("{}\n", as_line(row, root));
-  if (list.empty()) fmt::print("no versions in {}\n", root);
+  for (const ListedVersion& row : list) say(shown(as_line(row, root)));
+  if (list.empty()) say("no versions in " + root);
   return 0;
 }
 

@@ -3,13 +3,14 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/reading.h"
+#include "base/shown.h"
 #include "base/text.h"
 #include "cli/command_line.h"
 #include "config/config.h"
@@ -184,7 +185,7 @@ void print_sources(const ImageScan& scan) {
   std::vector<std::string> parts;
   for (const auto& [source, count] : counts) parts.push_back(join(count, " from ", source));
   if (without > 0) parts.push_back(join(without, " without"));
-  std::cout << "captions  " << join_words(parts) << "\n";
+  say("captions  " + shown(join_words(parts)));
 }
 
 // What many pictures have in common is counted; what concerns one stands with its name.
@@ -200,21 +201,21 @@ void print_notes(const ImageScan& scan) {
       }
     }
     if (own.empty()) continue;
-    std::cout << "note      " << record->file.relative << ": " << join_words(own) << "\n";
+    say(shown(join("note      ", record->file.relative, ": ", join_words(own))));
   }
   std::vector<std::string> parts;
   for (const auto& [note, count] : common) parts.push_back(join(count, " ", note));
-  if (!parts.empty()) std::cout << "done      " << join_words(parts) << "\n";
+  if (!parts.empty()) say("done      " + shown(join_words(parts)));
 }
 
 void print_scan(const ImageScan& scan) {
   for (const ImageRecord& record : scan.records) {
     if (record.verdict == PictureVerdict::used) continue;
-    std::cout << "left out  " << record.file.relative << " ("
-              << picture_verdict_name(record.verdict) << "): " << record.problem << "\n";
+    say(shown(join("left out  ", record.file.relative, " (", picture_verdict_name(record.verdict),
+                   "): ", record.problem)));
   }
   print_notes(scan);
-  for (const std::string& warning : scan.warnings) std::cout << "note      " << warning << "\n";
+  for (const std::string& warning : scan.warnings) say("note      " + shown(warning));
   std::map<Size, int> sizes;
   for (const ImageRecord* record : scan.used()) ++sizes[record->fit.bucket];
   if (sizes.size() > 1) {
@@ -222,7 +223,7 @@ void print_scan(const ImageScan& scan) {
     for (const auto& [size, count] : sizes) {
       parts.push_back(join(count, " of ", size.width, "x", size.height));
     }
-    std::cout << "buckets   " << join_words(parts) << "\n";
+    say("buckets   " + join_words(parts));
   }
   print_sources(scan);
 }
@@ -244,6 +245,10 @@ Json report_json(const PrepareReport& report, const std::string& output) {
   return json;
 }
 
+std::string edited_text(const PrepareReport& report) {
+  return report.edited > 0 ? join(" (", report.edited, " edited by hand stay)") : "";
+}
+
 int run_prepare_images(const Arguments& arguments) {
   const CommandLine line("prepare images", arguments);
   PrepareArguments a = take_captions(line, "--caption");
@@ -253,16 +258,14 @@ int run_prepare_images(const Arguments& arguments) {
   reading([&] { load_captioner(a); });
   const PrepareReport report = prepare_images(a.images, a.output, progress_lines());
   if (a.json) {
-    std::cout << report_json(report, a.output).dump(2) << "\n";
+    say_json(report_json(report, a.output));
     return 0;
   }
   print_scan(report.scan);
-  std::cout << report.outputs.size() << " of " << report.scan.records.size() << " pictures in "
-            << a.output << " (" << report.written << " written, " << report.unchanged
-            << " unchanged, " << report.removed << " removed); captions in " << a.output
-            << "/metadata.csv";
-  if (report.edited > 0) std::cout << " (" << report.edited << " edited by hand stay)";
-  std::cout << "\n";
+  say(shown(join(report.outputs.size(), " of ", report.scan.records.size(), " pictures in ",
+                 a.output, " (", report.written, " written, ", report.unchanged, " unchanged, ",
+                 report.removed, " removed); captions in ", a.output, "/metadata.csv",
+                 edited_text(report))));
   return 0;
 }
 
@@ -301,13 +304,11 @@ int run_label(const Arguments& arguments) {
   a.images.images.bucket_step = 1;
   const PrepareReport report = label_images(a.images, a.output, progress_lines());
   if (a.json) {
-    std::cout << report_json(report, a.output).dump(2) << "\n";
+    say_json(report_json(report, a.output));
     return 0;
   }
   print_scan(report.scan);
-  std::cout << report.outputs.size() << " captions in " << a.output;
-  if (report.edited > 0) std::cout << " (" << report.edited << " edited by hand stay)";
-  std::cout << "\n";
+  say(shown(join(report.outputs.size(), " captions in ", a.output, edited_text(report))));
   return 0;
 }
 

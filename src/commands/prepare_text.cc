@@ -3,10 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
+#include "base/shown.h"
 #include "base/text.h"
 #include "cli/command_line.h"
 #include "config/config.h"
@@ -137,8 +138,8 @@ Json result_json(const PreparedText& prepared, const TextArguments& a, std::size
 }
 
 void print_spread(const char* what, const Spread& s) {
-  std::cout << fmt::format("{:<10}shortest {}, median {}, 95 % up to {}, longest {}\n", what,
-                           s.shortest, s.median, s.p95, s.longest);
+  say(fmt::format("{:<10}shortest {}, median {}, 95 % up to {}, longest {}", what, s.shortest,
+                  s.median, s.p95, s.longest));
 }
 
 // "data/a.jsonl:5" -> "data/a.jsonl", "data/b.json: record 5" -> "data/b.json"
@@ -154,19 +155,19 @@ void print_notes(const std::vector<TextNote>& notes, const std::string& output) 
     if (fresh) kinds.emplace_back(&note, 0);
     ++kinds[at->second].second;
   }
-  std::size_t shown = 0, told = 0;
+  std::size_t lines = 0, told = 0;
   for (const auto& [note, count] : kinds) {
-    if (++shown > kShown) break;
+    if (++lines > kShown) break;
     told += count;
     const bool kept = note->verdict == "note";
-    std::cout << (kept ? "note      " : "left out  ") << note->place
-              << (kept ? ": " : " (" + note->verdict + "): ") << note->reason;
-    if (count > 1) std::cout << " (and " << count - 1 << " more like it in this file)";
-    std::cout << "\n";
+    const std::string more =
+        count > 1 ? join(" (and ", count - 1, " more like it in this file)") : "";
+    say(shown(join(kept ? "note      " : "left out  ", note->place,
+                   kept ? ": " : " (" + note->verdict + "): ", note->reason, more)));
   }
   if (told < notes.size()) {
-    std::cout << "          and " << notes.size() - told << " more in " << output
-              << "/prepare_report.tsv\n";
+    say(shown(join("          and ", notes.size() - told, " more in ", output,
+                   "/prepare_report.tsv")));
   }
 }
 
@@ -178,22 +179,22 @@ void print_result(const PreparedText& prepared, const TextArguments& a,
   print_spread("length", prepared.characters);
   if (tokens) {
     print_spread("tokens", tokens->spread);
-    std::cout << fmt::format(
+    say(fmt::format(
         "          {} of {} samples ({:.1f} %) are longer than max_seq_length "
-        "{} and would be cut\n",
+        "{} and would be cut",
         tokens->too_long, tokens->samples,
         100.0 * static_cast<double>(tokens->too_long) /
             static_cast<double>(std::max<std::size_t>(1, tokens->samples)),
-        a.max_seq_length);
+        a.max_seq_length));
   }
   const std::size_t train = prepared.train.records.size();
   const std::size_t validation = prepared.validation.records.size();
-  std::cout << train + validation << " of " << prepared.read << " records in " << a.output
-            << " (train " << train << ", validation " << validation;
+  std::string line = join(train + validation, " of ", prepared.read, " records in ", a.output,
+                          " (train ", train, ", validation ", validation);
   for (const auto& [verdict, count] : counts) {
-    if (verdict != "note") std::cout << "; " << count << " " << verdict;
+    if (verdict != "note") line += join("; ", count, " ", verdict);
   }
-  std::cout << ")\n";
+  say(shown(line + ")"));
 }
 
 }  // namespace
@@ -205,7 +206,7 @@ int run_prepare_text(const Arguments& arguments) {
   if (!a.base.empty()) tokens = token_lengths(prepared, a);
   const std::size_t changed = write_prepared_text(prepared, a.output);
   if (a.json) {
-    std::cout << result_json(prepared, a, changed, tokens).dump(2) << "\n";
+    say_json(result_json(prepared, a, changed, tokens));
   } else {
     print_result(prepared, a, tokens);
   }

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
+#include "base/shown.h"
 #include "base/text.h"
 #include "cli/command_line.h"
 #include "versions/lineage.h"
@@ -14,7 +16,7 @@ namespace lora {
 namespace {
 
 void line(std::string_view name, const std::string& value) {
-  if (!value.empty()) fmt::print("{:<14}{}\n", name, value);
+  if (!value.empty()) say(fmt::format("{:<14}{}", name, shown(value)));
 }
 
 // "v4 <- v2 + v3 <- v1 (its folder is not here)": a generation between arrows.
@@ -82,7 +84,7 @@ int run_show(const Arguments& arguments) {
                "); `lora inspect ", name, "` describes it");
   }
   if (line.given("--json")) {
-    fmt::print("{}\n", version_report(found.folder).dump(2));
+    say_json(version_report(found.folder));
   } else {
     print_version(*found.version, root_of(found.folder));
   }

@@ -5,8 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/reading.h"
+#include "base/shown.h"
 #include "cli/command_line.h"
 #include "runs/execute.h"
 #include "runs/plan.h"
@@ -37,13 +39,13 @@ RunRequest request_of(const Options& options) {
           .resume_command = again + " --resume"};
 }
 
-void print(const nlohmann::json& json) { fmt::print("{}\n", json.dump(1)); }
+void print(const nlohmann::json& json) { say_json(json, 1); }
 
 int check(const RunPlan& plan, const Options& options) {
   if (options.json) print(plan_json(plan));
   require_ready(plan, options.resume);
   if (!options.json) {
-    fmt::print("check passed: {} checks; start without --check to train\n", plan.checks.size());
+    say(join("check passed: ", plan.checks.size(), " checks; start without --check to train"));
   }
   return 0;
 }

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
+#include "base/shown.h"
 #include "cli/command_line.h"
 #include "versions/report.h"
 #include "versions/store.h"
@@ -35,14 +37,15 @@ std::vector<Path> all_folders(const Path& root) {
 
 void print_report(const VerifyReport& report) {
   if (!report.committed) {
-    fmt::print("{}: not finished: nothing to verify yet\n", report.name);
+    say(shown(report.name) + ": not finished: nothing to verify yet");
     return;
   }
-  fmt::print("{}: {}\n", report.name,
-             report.problems.empty() ? fmt::format("as recorded ({} files)", report.files)
-                                     : "DOES NOT MATCH its record");
-  for (const std::string& problem : report.problems) fmt::print("  {}\n", problem);
-  for (const std::string& note : report.notes) fmt::print("  note: {}\n", note);
+  const std::string verdict = report.problems.empty()
+                                  ? fmt::format("as recorded ({} files)", report.files)
+                                  : "DOES NOT MATCH its record";
+  say(shown(report.name + ": " + verdict));
+  for (const std::string& problem : report.problems) say("  " + shown(problem));
+  for (const std::string& note : report.notes) say("  note: " + shown(note));
 }
 
 }  // namespace
@@ -61,7 +64,7 @@ int run_verify(const Arguments& arguments) {
     reports.push_back(verify_version(folder));
     if (!json) print_report(reports.back());
   }
-  if (json) fmt::print("{}\n", verification_report(reports).dump(2));
+  if (json) say_json(verification_report(reports));
   const bool unfinished = !std::ranges::all_of(reports, &VerifyReport::committed);
   if (!as_recorded(reports)) return static_cast<int>(Exit::integrity);
   // An unfinished run is a failure only where it was asked for by name.
