@@ -91,7 +91,7 @@ std::vector<Case> cases() {
        "@/adapter_config.json: this is not valid JSON (found an error at byte 1 of 4); mend the "
        "adapter's configuration"},
       {"rank is a text", kFile, good, R"({"r": "4", "lora_alpha": 8})",
-       "@/adapter_config.json: 'r': found \"4\", expected a number; mend the adapter's "
+       "@/adapter_config.json: 'r': found \"4\", expected a number above 0; mend the adapter's "
        "configuration"},
       {"pattern", kFile, good, R"({"r": 4, "lora_alpha": 8, "rank_pattern": {"q_proj(": 4}})",
        "@/adapter_config.json: 'rank_pattern': 'q_proj(' is not a regular expression (found "
