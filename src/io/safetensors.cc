@@ -53,8 +53,10 @@ void check_kind(std::string_view bytes, const std::string& where) {
          " bytes are missing); run `git lfs pull` in its repository");
   }
   const bool zip = bytes.starts_with("PK\x03\x04");
-  const bool pickle = bytes.size() > 1 && bytes[0] == '\x80' && bytes[1] < 6;
-  if (zip || (pickle && bytes[1] > 0)) {
+  const bool pickle = bytes.size() > 1 && bytes[0] == '\x80' && bytes[1] > 0 && bytes[1] < 6;
+  // The length of a header may begin with the same two bytes: 1152 does.
+  const bool header = bytes.size() > 8 && bytes[8] == '{';
+  if (zip || (pickle && !header)) {
     fail(where,
          ": this is a pickle (.ckpt, .bin, .pt), which can run code when loaded; convert it to "
          ".safetensors with the program it came from");
