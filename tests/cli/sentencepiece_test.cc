@@ -3,53 +3,27 @@
 // are libsentencepiece, libtorch and the two versions of protobuf they bring loaded as for users.
 #include <gmock/gmock.h>
 
-#include <bit>
 #include <nlohmann/json.hpp>
 
 #include "tests/cli/run.h"
+#include "tests/cli/sentencepiece_file.h"
 
 namespace lora::test {
 namespace {
 
 using Json = nlohmann::json;
 
-// The few parts of protobuf's format that follow: https://protobuf.dev/programming-guides/encoding
-std::string varint(std::uint64_t value) {
-  std::string bytes;
-  for (; value >= 128; value >>= 7) bytes += static_cast<char>(value | 128);
-  return bytes + static_cast<char>(value);
-}
-std::string number_field(int field, std::uint64_t value) {
-  return varint(static_cast<std::uint64_t>(field) << 3) + varint(value);
-}
-std::string text_field(int field, const std::string& text) {
-  return varint(static_cast<std::uint64_t>(field) << 3 | 2) + varint(text.size()) + text;
-}
-std::string float_field(int field, float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  std::string bytes = varint(static_cast<std::uint64_t>(field) << 3 | 5);
-  for (int shift = 0; shift < 32; shift += 8) bytes += static_cast<char>(bits >> shift);
-  return bytes;
-}
-
 // The byte-pair model of a tokenizer.json of Llama-2's kind whose ids are in the order of the
-// merges, as sentencepiece_model.proto of SentencePiece writes it.
+// merges.
 std::string sentencepiece_model(const Json& model) {
-  constexpr int kNormal = 1, kUnknown = 2, kControl = 3, kByte = 6;
-  std::vector<std::string> pieces(model["vocab"].size());
-  for (const auto& [piece, id] : model["vocab"].items()) pieces[id.get<std::size_t>()] = piece;
-  std::string bytes;
+  using enum SentencePiece::Kind;
+  std::vector<SentencePiece> pieces(model["vocab"].size());
+  for (const auto& [text, id] : model["vocab"].items()) pieces[id.get<std::size_t>()].text = text;
   for (std::size_t id = 0; id < pieces.size(); ++id) {
-    const bool byte = id > 2 && id < 259;
-    const int type = id == 0 ? kUnknown : id < 3 ? kControl : byte ? kByte : kNormal;
-    bytes += text_field(1, text_field(1, pieces[id]) + float_field(2, -static_cast<float>(id)) +
-                               number_field(3, static_cast<std::uint64_t>(type)));
+    pieces[id].score = -static_cast<float>(id);
+    pieces[id].kind = id == 0 ? unknown : id < 3 ? control : id < 259 ? byte : normal;
   }
-  const std::string byte_pairs_with_fallback = number_field(3, 2) + number_field(35, 1);
-  const std::string blank_in_front_and_none_removed =
-      text_field(1, "identity") + number_field(3, 1) + number_field(4, 0) + number_field(5, 1);
-  return bytes + text_field(2, byte_pairs_with_fallback) +
-         text_field(3, blank_in_front_and_none_removed);
+  return sentencepiece_file(pieces, SentencePieceModel::byte_pairs, /*byte_fallback=*/true);
 }
 
 // The example's base, its tokenizer written as tokenizer.model.
