@@ -5,14 +5,16 @@
 #include <fstream>
 
 #include "models/sd_checkpoint.h"
-#include "tests/sd/sd_support.h"
+#include "tests/sd/rewritten.h"
 
 namespace lora {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using test::kParts;
+using test::sd2_folder;
 using test::sd_golden;
+using test::split_shards;
 
 Path new_folder(const std::string& name) {
   const Path folder = fs::temp_directory_path() / ("lora_layouts_" + name);
@@ -21,21 +23,7 @@ Path new_folder(const std::string& name) {
   return folder;
 }
 
-const std::vector<std::pair<std::string, std::string>> kParts = {
-    {"unet", "diffusion_pytorch_model"},
-    {"vae", "diffusion_pytorch_model"},
-    {"text_encoder", "model"}};
-
-// A copy of tiny-sd15 to be rewritten, each part in one file.
-Path copy_of_base(const std::string& name) {
-  const Path folder = new_folder(name) / "base";
-  fs::copy(sd_golden("tiny-sd15"), folder, fs::copy_options::recursive);
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    fs::permissions(entry.path(), fs::perms::owner_write, fs::perm_options::add);
-  }
-  for (const auto& [part, stem] : kParts) test::join_shards(folder / part);
-  return folder;
-}
+Path copy_of_base(const std::string& name) { return test::copy_of_base(new_folder(name) / "base"); }
 
 std::unique_ptr<StableDiffusion> load(const Path& path, SdLoadOptions options = {}) {
   return StableDiffusion::load(path, options);
@@ -58,27 +46,6 @@ void expect_same(const StableDiffusion& measured, const StableDiffusion& expecte
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(a[i].equal(b[i])) << "output " << i;
 }
 
-// Replaces folder/stem.safetensors by `count` shards; `variant` is "" or ".fp16".
-void split_shards(const Path& folder, const std::string& stem, int count,
-                  const std::string& variant) {
-  const TensorMap all = read_tensors(folder / (stem + variant + ".safetensors"));
-  json map = json::object();
-  for (int shard = 0; shard < count; ++shard) {
-    TensorMap part;
-    int i = 0;
-    for (const auto& [name, tensor] : all) {
-      if (i++ % count == shard) part[name] = tensor;
-    }
-    const std::string file =
-        join(stem, variant, "-0000", shard + 1, "-of-0000", count, ".safetensors");
-    write_tensors(folder / file, part, {{"format", "pt"}});
-    for (const auto& [name, tensor] : part) map[name] = file;
-  }
-  fs::remove(folder / (stem + variant + ".safetensors"));
-  const json index = {{"metadata", {{"total_size", 1}}}, {"weight_map", map}};
-  write_file_atomic(folder / (stem + ".safetensors.index" + variant + ".json"), index.dump());
-}
-
 TEST(GoldenSdRewritten, Shards) {
   const Path base = copy_of_base("shards");
   for (const auto& [part, stem] : kParts) split_shards(base / part, stem, 3, "");
@@ -89,10 +56,8 @@ TEST(GoldenSdRewritten, Shards) {
 TEST(GoldenSdRewritten, HalfPrecisionVariants) {
   const Path plain = copy_of_base("fp16_plain"), variant = copy_of_base("fp16");
   for (const auto& [part, stem] : kParts) {
-    TensorMap half;
-    for (const auto& [name, tensor] : read_tensors(plain / part / (stem + ".safetensors"))) {
-      half[name] = tensor.is_floating_point() ? tensor.to(at::kHalf) : tensor;
-    }
+    const TensorMap half =
+        test::in_type(read_tensors(plain / part / (stem + ".safetensors")), at::kHalf);
     fs::remove(variant / part / (stem + ".safetensors"));
     write_tensors(variant / part / (stem + ".fp16.safetensors"), half);
     write_tensors(plain / part / (stem + ".safetensors"), half);
@@ -117,28 +82,6 @@ TEST(GoldenSdRewritten, AShardOutsideTheFolderIsRefused) {
                                 "'../unet.safetensors' is not a file of this folder; damaged "
                                 "index?");
   }
-}
-
-void set(const Path& file, const std::string& key, const json& value) {
-  json all = json::parse(read_file(file));
-  all[key] = value;
-  write_file_atomic(file, all.dump());
-}
-
-// tiny-sd15 as SD 2.x is built: linear projections in the UNet, gelu in the text encoder, v.
-Path sd2_folder(const std::string& name) {
-  const Path base = copy_of_base(name);
-  set(base / "unet/config.json", "use_linear_projection", true);
-  set(base / "text_encoder/config.json", "hidden_act", "gelu");
-  set(base / "scheduler/scheduler_config.json", "prediction_type", "v_prediction");
-  const Path weights = base / "unet/diffusion_pytorch_model.safetensors";
-  TensorMap unet = read_tensors(weights);
-  for (auto& [key, tensor] : unet) {
-    const bool projection = key.ends_with("proj_in.weight") || key.ends_with("proj_out.weight");
-    if (projection) tensor = tensor.flatten(1);
-  }
-  write_tensors(weights, unet);
-  return base;
 }
 
 // open_clip's names, written out here: query, key and value in one tensor; one layer more than the
@@ -194,7 +137,7 @@ Path single_file(const Path& base, const std::string& name, const Metadata& meta
 }
 
 TEST(GoldenSdRewritten, Sd2AsOneFile) {
-  const Path base = sd2_folder("sd2");
+  const Path base = sd2_folder(new_folder("sd2") / "base");
   const auto folder = load(base);
   ASSERT_EQ(folder->kind(), SdKind::sd2);
   EXPECT_EQ(folder->prediction(), Prediction::v);
@@ -207,7 +150,7 @@ TEST(GoldenSdRewritten, Sd2AsOneFile) {
 }
 
 TEST(GoldenSdRewritten, PredictionOfSd2Files) {
-  const Path base = sd2_folder("sd2_prediction");
+  const Path base = sd2_folder(new_folder("sd2_prediction") / "base");
   SdLoadOptions options{.architecture = read_sd_config(base)};
   const auto predicted = [&](const Metadata& metadata) {
     return load(single_file(base, "sd2.safetensors", metadata), options)->prediction();
