@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every format and ending of texts and every kind of picture file.
+#include <vips/vips8>
+
+#include "data/text_dataset.h"
+#include "io/image.h"
+#include "tests/cli/smoke.h"
+
+namespace lora::test {
+namespace {
+
+// What `lora prepare text` makes of a file.
+struct TextRow {
+  std::string file, content, format;
+  Json first;  // record of train.jsonl
+  int records = 1;
+};
+
+Json messages(const std::string& question, const std::string& answer) {
+  return {{"messages",
+           {{{"role", "user"}, {"content", question}},
+            {{"role", "assistant"}, {"content", answer}}}}};
+}
+
+const std::vector<TextRow>& texts() {
+  static const Json pair = messages("two?", "2");
+  static const std::vector<TextRow> rows = {
+      {"alpaca.json", R"([{"instruction": "two?", "output": "2"}, {"instruction": "what is the )"
+                      R"(sum of one and six?", "output": "it is seven"}])",
+       "alpaca", pair, 2},
+      {"sharegpt.jsonl", R"({"conversations": [{"from": "human", "value": "two?"}, )"
+                         R"({"from": "gpt", "value": "2"}]})",
+       "sharegpt", pair},
+      {"messages.ndjson", pair.dump(), "messages", pair},
+      {"pairs.csv", "prompt,completion\ntwo?,2\n", "prompt_completion", pair},
+      {"tokens.jsonl", R"({"input_ids": [3, 1, 4]})", "tokens",
+       {{"input_ids", {3, 1, 4}}, {"labels", {3, 1, 4}}}},
+      {"lines.txt", "a lamp\n\nof brass\n", "text", {{"text", "a lamp\n\nof brass"}}},
+      {"page.md", "# A lamp\n\nof brass\n", "text",
+       {{"text", "# A lamp\n\nof brass"}}}};
+  return rows;
+}
+
+TEST(CliSmokeData, EveryFormatAndEndingOfTexts) {
+  const Workplace place;
+  std::vector<Words> commands;
+  for (const TextRow& row : texts()) {
+    place.write(row.file, row.content);
+    commands.push_back(
+        {"prepare", "text", "--input", row.file, "--output", row.file + "_out", "--json"});
+  }
+  const std::vector<Ran> results = run_each(place, commands);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const TextRow& row = texts()[i];
+    SCOPED_TRACE(row.file);
+    const Json json = json_of(results[i]);
+    if (json.empty()) continue;
+    EXPECT_EQ(json.at("format"), row.format);
+    EXPECT_EQ(json.at("train"), row.records);
+    const std::string lines = place.read(row.file + "_out/train.jsonl");
+    EXPECT_EQ(Json::parse(lines.substr(0, lines.find('\n'))), row.first);
+  }
+}
+
+TEST(CliSmokeData, NoFormatAndNoEndingIsLeftOut) {
+  const Workplace place;
+  Names formats, endings;
+  for (const TextRow& row : texts()) {
+    formats.insert(row.format);
+    endings.insert(Path(row.file).extension());
+  }
+  EXPECT_EQ(formats, names_in(text_formats()));
+  place.write("a.none", "");
+  const Ran ran = place.lora({"prepare", "text", "--input", "a.none", "--output", "out"});
+  EXPECT_EQ(endings, listed(ran.err, "expected one of ", ")"));
+}
+
+constexpr int kWidth = 80, kHeight = 64;
+
+// Red to the left, blue to the right.
+Image two_colours() {
+  Image image{kWidth, kHeight, std::vector<std::uint8_t>(kWidth * kHeight * 3)};
+  for (int y = 0; y < kHeight; ++y) {
+    for (int x = 0; x < kWidth; ++x) image.row(y)[3 * x + (x < kWidth / 2 ? 0 : 2)] = 255;
+  }
+  return image;
+}
+
+// Uncompressed, 24 bits a pixel, the lowest row first.
+// https://learn.microsoft.com/windows/win32/gdi/bitmap-storage
+std::string bmp(const Image& image) {
+  constexpr std::uint32_t kHeader = 54;
+  std::string bytes = "BM";
+  const auto number = [&](std::uint32_t value, int size) {
+    for (int i = 0; i < size; ++i) bytes += static_cast<char>(value >> 8 * i & 255);
+  };
+  const auto width = static_cast<std::uint32_t>(image.width);
+  const auto height = static_cast<std::uint32_t>(image.height);
+  const std::uint32_t size = kHeader + 3 * width * height;
+  for (const std::uint32_t value : {size, 0U, kHeader, 40U, width, height}) number(value, 4);
+  number(1, 2);
+  number(24, 2);
+  for (int i = 0; i < 6; ++i) number(0, 4);
+  for (int y = image.height; y-- > 0;) {
+    for (int x = 0; x < image.width; ++x) {
+      for (int c = 2; c >= 0; --c) bytes += static_cast<char>(image.row(y)[3 * x + c]);
+    }
+  }
+  return bytes;
+}
+
+void write_picture(const Path& path) {
+  Image image = two_colours();
+  if (path.extension() == ".bmp") return write_file_atomic(path, bmp(image));
+  vips::VImage::new_from_memory(image.rgb.data(), image.rgb.size(), kWidth, kHeight, 3,
+                                VIPS_FORMAT_UCHAR)
+      .copy(vips::VImage::option()->set("interpretation", VIPS_INTERPRETATION_sRGB))
+      .write_to_file(path.c_str());
+}
+
+// The endings that the program looks for.
+Names picture_endings(const Workplace& place) {
+  fs::create_directory(place / "empty");
+  const Ran ran = place.lora({"prepare", "images", "--input", "empty", "--output", "out"});
+  return listed(ran.err, "looked for ", " in it");
+}
+
+TEST(CliSmokeData, EveryKindOfPictures) {
+  const Workplace place;
+  const Names endings = picture_endings(place);
+  ASSERT_GE(endings.size(), 9U);
+  fs::create_directory(place / "in");
+  for (const std::string& ending : endings) {
+    const std::string name = "in/of_" + ending.substr(1);
+    write_picture(place / (name + ending));
+    place.write(name + ".txt", "written as " + ending);
+  }
+  const Json report = json_of(place.lora({"prepare", "images", "--input", "in", "--output", "out",
+                                          "--resolution", "64", "--keep-duplicates", "--json"}));
+  EXPECT_EQ(report.at("used"), endings.size());
+  for (const std::string& ending : endings) {
+    const std::string name = "of_" + ending.substr(1);
+    EXPECT_THAT(place.read("out/metadata.csv"), testing::HasSubstr(",written as " + ending + ","));
+    const Path made = place / ("out/" + name + ".png");
+    if (!fs::exists(made)) {
+      ADD_FAILURE() << "no picture of " << ending;
+      continue;
+    }
+    const Image image = read_image(made).image;
+    ASSERT_EQ(image.width, 64);
+    ASSERT_EQ(image.height, 64);
+    EXPECT_GT(image.row(32)[3 * 8], 200) << ending << ": red";
+    EXPECT_LT(image.row(32)[3 * 56], 55) << ending;
+    EXPECT_GT(image.row(32)[3 * 56 + 2], 200) << ending << ": blue";
+  }
+}
+
+}  // namespace
+}  // namespace lora::test
