@@ -30,9 +30,15 @@ if(LORA_PCH)
   target_precompile_headers(torch_tests REUSE_FROM lora_torch)
   target_compile_options(torch_tests PRIVATE -fPIC)  # as the precompiled header was made
 endif()
+# Ends a program in front of which it is loaded at a given call (tests/cli/kills_test.cc).
+add_library(kill_at MODULE tests/kill/kill_at.cc)
+target_link_libraries(kill_at PRIVATE ${CMAKE_DL_LIBS})
+add_dependencies(torch_tests kill_at)
+target_compile_definitions(torch_tests PRIVATE LORA_KILL_LIBRARY="$<TARGET_FILE:kill_at>")
 # GCC 12 sees an overread in the concatenation of short strings where there is none.
 set_source_files_properties(${CMAKE_SOURCE_DIR}/tests/cli/versions_test.cc
   ${CMAKE_SOURCE_DIR}/tests/cli/earlier_release_test.cc
+  ${CMAKE_SOURCE_DIR}/tests/cli/hostile_test.cc
   ${CMAKE_SOURCE_DIR}/tests/cli/running_test.cc PROPERTIES
   COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread>)
 foreach(target plain_tests torch_tests)
@@ -50,7 +56,7 @@ function(lora_add_test name label program filter)
     ENVIRONMENT GOMP_SPINCOUNT=1000)  # as in main.cc: two entries share the cores
 endfunction()
 # Suites with parameters have a prefix of their own: Families/DataTokenizer...
-set(not_unit "-Golden*:Data*:Cli*:*/Golden*:*/Data*")
+set(not_unit "-Golden*:Data*:Cli*:Long*:*/Golden*:*/Data*")
 lora_add_test(unit-plain unit plain_tests "${not_unit}")
 lora_add_test(unit-torch unit torch_tests "${not_unit}")
 lora_add_test(golden-plain golden plain_tests "Golden*:*/Golden*")
@@ -68,6 +74,8 @@ endforeach()
 lora_add_test(data-plain data plain_tests "Data*:*/Data*")
 lora_add_test(data-torch data torch_tests "Data*:*/Data*")
 lora_add_test(cli cli torch_tests "Cli*")
+lora_add_test(kills long torch_tests "LongKills*")
+set_tests_properties(kills PROPERTIES TIMEOUT 7200)
 add_test(NAME rules COMMAND ${CMAKE_SOURCE_DIR}/tests/rules/check_tree ${CMAKE_SOURCE_DIR})
 add_test(NAME rules-themselves COMMAND python3 ${CMAKE_SOURCE_DIR}/tests/rules/check_tree_test.py)
 set_tests_properties(rules rules-themselves PROPERTIES LABELS unit)

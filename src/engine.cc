@@ -2,12 +2,14 @@
 // The entry of the engine library: runs one command and turns errors into a line and an exit code.
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/output.h"
 #include "base/shown.h"
 #include "cli/commands.h"
 
@@ -45,11 +47,19 @@ int tell(std::string_view text, lora::Exit code) {
 int lora_engine_main(int argc, char** argv) {
   lora::keep_freed_memory();
   try {
-    return lora::run_command(argv[1], lora::Arguments(argv + 2, argv + argc));
+    const int code = lora::run_command(argv[1], lora::Arguments(argv + 2, argv + argc));
+    lora::flush_output();
+    return code;
   } catch (const lora::Error& error) {
     return tell(error.what(), error.code());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return tell(error.path1().string() + ": " + error.code().message() +
+                    "; check the path and its permissions",
+                lora::Exit::failed);
   } catch (const std::exception& error) {
     if (is_out_of_memory(error)) return tell(kOutOfMemory, lora::Exit::failed);
+    // fmt::print throws errors of its own.
+    if (std::ferror(stdout) != 0) return tell(lora::kOutputFailed, lora::Exit::failed);
     const std::string text = error.what();
     return tell("this looks like a bug: " + text.substr(0, text.find('\n')), lora::Exit::failed);
   }

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/output.h"
 #include "base/shown.h"
 #include "cli/commands.h"
 #include "config/config.h"
@@ -69,7 +70,9 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return run(argc, argv);
+    const int code = run(argc, argv);
+    lora::flush_output();
+    return code;
   } catch (const lora::Error& error) {
     std::fprintf(stderr, "lora: %s\n", lora::shown_lines(error.what()).c_str());
     return static_cast<int>(error.code());

@@ -9,8 +9,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 
+#include "base/draft.h"
 #include "base/error.h"
 
 namespace lora {
@@ -28,40 +28,41 @@ struct Descriptor {
   }
 };
 
-void write_all(int fd, std::string_view content, const Path& path) {
-  while (!content.empty()) {
-    const ssize_t n = ::write(fd, content.data(), content.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail_errno(path, "write");
-    content.remove_prefix(static_cast<std::size_t>(n));
-  }
+// Opens a regular file; a pipe without a writer must not hold the program up.
+int open_regular(const Path& path, struct stat& info) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0) fail_errno(path, "read");
+  if (::fstat(file, &info) != 0) fail_errno(path, "read");
+  if (S_ISREG(info.st_mode)) return file;
+  ::close(file);
+  fail(path.string(), ": is a ", S_ISDIR(info.st_mode) ? "folder" : "pipe or device",
+       ", expected a file");
 }
 
 }  // namespace
 
 std::string read_file(const Path& path) {
-  if (std::filesystem::is_directory(path)) fail(path.string(), ": is a folder, expected a file");
-  std::ifstream in(path, std::ios::binary);
-  if (!in) fail_errno(path, "read");
-  std::string content((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  if (in.bad()) fail_errno(path, "read");
+  struct stat info {};
+  const Descriptor file{open_regular(path, info)};
+  std::string content(static_cast<std::size_t>(info.st_size) + 1, '\0');
+  std::size_t size = 0;
+  while (true) {  // to the end: files of /proc say that they hold nothing
+    if (size == content.size()) content.resize(2 * size + 4096);
+    const ssize_t n = ::read(file.fd, content.data() + size, content.size() - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_errno(path, "read");
+    if (n == 0) break;
+    size += static_cast<std::size_t>(n);
+  }
+  content.resize(size);
   return content;
 }
 
 void write_file_atomic(const Path& path, std::string_view content) {
-  if (path.has_parent_path()) {
-    std::error_code ignored;  // a real problem shows at open
-    std::filesystem::create_directories(path.parent_path(), ignored);
-  }
-  Path temporary = path;
-  temporary += ".tmp";
-  {
-    Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
-    if (file.fd < 0) fail_errno(temporary, "create");
-    write_all(file.fd, content, temporary);
-    if (::fsync(file.fd) != 0) fail_errno(temporary, "sync");
-  }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) fail_errno(path, "replace");
+  DraftFile draft(path);
+  draft.write(content);
+  draft.sync();
+  draft.replace();
   sync_folder(path.has_parent_path() ? path.parent_path() : Path("."));
 }
 
@@ -72,11 +73,8 @@ void sync_folder(const Path& folder) {
 }
 
 MappedFile::MappedFile(const Path& path) : path_(path) {
-  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.fd < 0) fail_errno(path, "read");
   struct stat info {};
-  if (::fstat(file.fd, &info) != 0) fail_errno(path, "read");
-  if (S_ISDIR(info.st_mode)) fail(path.string(), ": is a folder, expected a file");
+  const Descriptor file{open_regular(path, info)};
   size_ = static_cast<std::size_t>(info.st_size);
   if (size_ == 0) return;
   void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd, 0);

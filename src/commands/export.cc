@@ -4,7 +4,9 @@
 #include <array>
 #include <filesystem>
 
+#include "base/draft.h"
 #include "base/error.h"
+#include "base/paths.h"
 #include "base/reading.h"
 #include "base/shown.h"
 #include "base/table.h"
@@ -14,6 +16,7 @@
 #include "models/models.h"
 #include "runs/adapter_version.h"
 #include "versions/store.h"
+#include "versions/verify.h"
 
 namespace lora {
 namespace {
@@ -25,7 +28,8 @@ struct ExportArguments {
 };
 
 void refuse_existing(const Path& path) {
-  if (fs::exists(path)) {
+  std::error_code ignored;
+  if (fs::exists(fs::symlink_status(path, ignored))) {
     fail_usage(path.string(), ": exists already and is never overwritten; choose another --output");
   }
 }
@@ -33,8 +37,9 @@ void refuse_existing(const Path& path) {
 // The file to write: `output`, or `name` inside it where it is a folder.
 Path file_in(const ExportArguments& a, const std::string& name) {
   const Path output = a.output;
-  const bool folder = a.output.ends_with('/') || fs::is_directory(output);
-  Path path = folder ? output / name : output;
+  std::error_code ignored;
+  const bool folder = a.output.ends_with('/') || fs::is_directory(output, ignored);
+  Path path = folder ? below(output, name) : output;
   refuse_existing(path);
   return path;
 }
@@ -50,7 +55,9 @@ Path base_of(const ExportArguments& a, const LocatedVersion& version, const Adap
 
 void export_peft(const ExportArguments& a, const LocatedVersion&, const AdapterFile& adapter) {
   refuse_existing(a.output);
-  reading([&] { write_peft(a.output, adapter); });
+  DraftFolder draft(a.output);
+  reading([&] { write_peft(draft.path(), adapter); });
+  draft.move_new();
 }
 
 void export_gguf(const ExportArguments& a, const LocatedVersion& version,
@@ -62,12 +69,12 @@ void export_gguf(const ExportArguments& a, const LocatedVersion& version,
   const Path path = file_in(a, version.name + ".gguf");
   const std::string bytes =
       reading([&] { return encode_gguf(adapter, read_gguf_base(base_of(a, version, adapter))); });
-  write_file_atomic(path, bytes);
+  write_new_file(path, bytes);
 }
 
 void export_diffusers(const ExportArguments& a, const LocatedVersion&, const AdapterFile& adapter) {
   const Path path = file_in(a, "pytorch_lora_weights.safetensors");
-  write_file_atomic(path, reading([&] { return encode_diffusers(adapter); }));
+  write_new_file(path, reading([&] { return encode_diffusers(adapter); }));
 }
 
 void export_kohya(const ExportArguments& a, const LocatedVersion& version,
@@ -85,7 +92,7 @@ void export_kohya(const ExportArguments& a, const LocatedVersion& version,
   for (const auto& [key, value] : adapter.metadata) {  // a kohya file keeps what it said of itself
     if (key.starts_with("ss_") || key.starts_with("modelspec.")) info.extra[key] = value;
   }
-  write_file_atomic(path, reading([&] { return encode_kohya(adapter, info); }));
+  write_new_file(path, reading([&] { return encode_kohya(adapter, info); }));
 }
 
 struct Format {
@@ -107,6 +114,7 @@ int run_export(const Arguments& arguments) {
                              .root = line.text("--root")};
   const Format& format = row_of(std::span<const Format>(kFormats), "format", a.format);
   const LocatedVersion version = locate_version(a.version, a.root);
+  if (version.version) require_recorded(version.folder, *version.version);
   const AdapterFile adapter = read_located(version, version.weights);
   format.write(a, version, adapter);
   say(shown(join(a.output, ": ", adapter.modules.size(), " modules as ", format.name)));

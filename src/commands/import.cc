@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "base/draft.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/reading.h"
@@ -66,15 +67,16 @@ int run_import(const Arguments& arguments) {
                        .ignore_others = line.given("--ignore-others")};
   while (a.output.size() > 1 && a.output.ends_with('/')) a.output.pop_back();
   const AdapterFile adapter = reading([&] { return read_foreign(a); });
+  require_free(a.output, false);
   const Version version = manifest_of(a, adapter);
-  reserve_folder(a.output, false);
+  DraftFolder draft(a.output);
   KohyaInfo info;
   info.name = version.name;
   for (const auto& [key, value] : adapter.metadata) {
     if (key.starts_with("ss_") || key.starts_with("modelspec.")) info.extra[key] = value;
   }
-  write_adapter_files(a.output, adapter, info);
-  const Version written = publish(a.output, version);
+  write_adapter_files(draft.path(), adapter, info);
+  const Version written = publish(draft, a.output, version);
   say(shown(fmt::format("{}: version {} ({} modules for {}, id {})", a.output, written.name,
                         adapter.modules.size(), kind_title(adapter.kind),
                         written.id.substr(0, 12))));

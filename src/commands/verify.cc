@@ -19,6 +19,7 @@ namespace {
 
 // The folder meant: also one whose manifest is broken or absent, unlike locate_version.
 Path folder_of(const std::string& name, const Path& root) {
+  complete_commits(root);
   if (std::filesystem::is_directory(root / name)) return root / name;
   if (std::filesystem::is_directory(name)) return name;
   const LocatedVersion found = locate_version(name, root);
@@ -26,13 +27,22 @@ Path folder_of(const std::string& name, const Path& root) {
   fail_usage("lora verify: ", name, ": a file on its own has no record; name a version's folder");
 }
 
-std::vector<Path> all_folders(const Path& root) {
-  std::vector<Path> folders;
-  for (const ListedVersion& row : list_versions(root)) folders.push_back(root / row.name);
-  if (folders.empty()) {
+// Everything that the root holds, and what it should hold.
+std::vector<VerifyReport> verify_all(const Path& root) {
+  std::vector<VerifyReport> reports;
+  for (const ListedVersion& row : list_versions(root)) {
+    reports.push_back(verify_version(root / row.name));
+  }
+  for (VerifyReport& gone : verify_gone(root)) reports.push_back(std::move(gone));
+  if (reports.empty()) {
     fail_usage("lora verify: no versions in ", root.string(), "; name a folder, or --root DIR");
   }
-  return folders;
+  return reports;
+}
+
+std::string headline(const VerifyReport& report) {
+  if (!report.problems.empty()) return "DOES NOT MATCH its record";
+  return report.gone ? "gone" : fmt::format("as recorded ({} files)", report.files);
 }
 
 void print_report(const VerifyReport& report) {
@@ -40,10 +50,7 @@ void print_report(const VerifyReport& report) {
     say(shown(report.name) + ": not finished: nothing to verify yet");
     return;
   }
-  const std::string verdict = report.problems.empty()
-                                  ? fmt::format("as recorded ({} files)", report.files)
-                                  : "DOES NOT MATCH its record";
-  say(shown(report.name + ": " + verdict));
+  say(shown(report.name + ": " + headline(report)));
   for (const std::string& problem : report.problems) say("  " + shown(problem));
   for (const std::string& note : report.notes) say("  note: " + shown(note));
 }
@@ -55,15 +62,10 @@ int run_verify(const Arguments& arguments) {
   const std::vector<std::string>& names = line.list("versions");
   const std::string root = line.text("--root");
   const bool json = line.given("--json");
-  std::vector<Path> folders;
-  for (const std::string& name : names) folders.push_back(folder_of(name, root));
-  if (names.empty()) folders = all_folders(root);
-
   std::vector<VerifyReport> reports;
-  for (const Path& folder : folders) {
-    reports.push_back(verify_version(folder));
-    if (!json) print_report(reports.back());
-  }
+  for (const std::string& name : names) reports.push_back(verify_version(folder_of(name, root)));
+  if (names.empty()) reports = verify_all(root);
+  if (!json) std::ranges::for_each(reports, print_report);
   if (json) say_json(verification_report(reports));
   const bool unfinished = !std::ranges::all_of(reports, &VerifyReport::committed);
   if (!as_recorded(reports)) return static_cast<int>(Exit::integrity);

@@ -161,7 +161,8 @@ constexpr Field kWatch[] = {
      .range = between(0, 1e9)},
     {.name = "save_steps",
      .member = in_watch<&WatchConfig::save_steps>,
-     .help = "A resumable checkpoint every so many steps. 0: only when the run is interrupted.",
+     .help = "A resumable checkpoint every so many steps. 0: only when the run is interrupted, and "
+             "after the last step until the version is there.",
      .aliases = "save_every_n_steps checkpointing_steps",
      .range = between(0, 1e9)},
     {.name = "keep_checkpoints",

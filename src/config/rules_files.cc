@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/folders.h"
+#include "base/paths.h"
 #include "base/text.h"
 #include "config/dialect.h"
 #include "config/rules.h"
@@ -21,6 +22,11 @@ namespace fs = std::filesystem;
 bool is_there(const Path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
+}
+
+bool is_file_system(const Path& path) {
+  std::error_code error;
+  return fs::canonical(path, error) == Path("/") && !error;
 }
 
 bool is_pickle(const Path& path) {
@@ -42,7 +48,8 @@ std::string task_of_base(const RuleContext& context) {
                     "machine); models are not downloaded: give its folder",
                     text));
   }
-  if (!fs::is_directory(path)) {
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) {
     if (is_pickle(path)) {
       return refuse(
           fmt::format("a pickle is not read (found '{}'): loading one can run code; "
@@ -98,6 +105,12 @@ void check_data_paths(const RuleContext& context) {
       {"validation_data", &config.data.validation_data},
   };
   for (const auto& [key, path] : paths) {
+    if (!path->empty() && is_file_system(*path)) {
+      context.say(key,
+                  fmt::format("the root of a whole file system (found '{}', expected a file or "
+                              "folder of training data); name the folder that holds it",
+                              *path));
+    }
     if (path->empty() || is_there(*path)) continue;
     context.say(key, fmt::format("no such file or folder (found '{}', expected training data); "
                                  "relative paths start at the working directory",
@@ -157,6 +170,27 @@ void check_init(const RuleContext& context) {
                           value, root.string(), did_you_mean(word, known)));
 }
 
+// What is read must not grow by what is written, and originals stay alone.
+void check_output_apart(const RuleContext& context) {
+  const Config& config = context.config;
+  const std::pair<std::string_view, const std::string*> places[] = {
+      {"train_data_dir", &config.data.train_data_dir},
+      {"validation_data", &config.data.validation_data},
+      {"class_data_dir", &config.prior.class_data_dir},
+      {"base_model", &config.base_model},
+  };
+  std::error_code ignored;
+  for (const auto& [key, place] : places) {
+    if (place->empty() || !fs::is_directory(*place, ignored)) continue;
+    if (!lies_in(config.output_dir, *place)) continue;
+    context.say("output_dir",
+                fmt::format("lies in {} (found '{}', expected a folder outside '{}'); choose "
+                            "another, e.g. ./output/my_v1",
+                            key, config.output_dir, *place));
+    return;
+  }
+}
+
 void check_output(const RuleContext& context) {
   const std::string& text = context.config.output_dir;
   if (text.empty()) return;
@@ -164,6 +198,7 @@ void check_output(const RuleContext& context) {
   if (!path.has_filename()) path = path.parent_path();
   const std::string problem = version_name_problem(path.filename().string());
   if (!problem.empty()) context.say("output_dir", "its last part " + problem);
+  check_output_apart(context);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 namespace lora {
 namespace {
 
-constexpr std::size_t kLongest = 200;  // of 255: a file in the folder is named NAME.safetensors.tmp
+constexpr std::size_t kLongest = 200;  // of 255: a file in the folder is named NAME.safetensors
 
 struct Reserved {
   std::string_view name, meaning;

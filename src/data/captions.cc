@@ -228,7 +228,8 @@ std::vector<std::string> CaptionTable::without_picture(const std::vector<ImageFi
 std::optional<Caption> sidecar_caption(const Path& picture) {
   for (const char* ending : {".txt", ".caption"}) {
     const Path path = Path(picture).replace_extension(ending);
-    if (!std::filesystem::exists(path)) continue;
+    std::error_code ignored;  // a name that is too long is the name of no file
+    if (!std::filesystem::exists(path, ignored)) continue;
     const std::string content = read_file(path);
     check_utf8(content, path.string());
     const std::string text = trim(without_bom(content));

@@ -119,6 +119,7 @@ class Looker {
 
  private:
   void look_at(ImageRecord& record) {
+    if (!record.file.problem.empty()) fail(record.file.problem);
     record.sha256 = sha256_file(record.file.path);
     {
       const std::lock_guard lock(mutex_);
@@ -273,6 +274,10 @@ ImageScan scan_images(const ImageDataOptions& options, ImageFactsCache& cache,
 }
 
 Image training_image(const ImageRecord& record, const ImageDataOptions& options) {
+  if (!record.sha256.empty() && sha256_file(record.file.path) != record.sha256) {
+    fail(record.file.path.string(),
+         ": was changed since it was looked at; put the old one back and go on, or begin anew");
+  }
   const Image image = read_image(record.file.path, {.background = options.background}).image;
   if (!options.smart_crop) return apply_fit(image, record.fit);
   const Image resized = resize(image, record.fit.resized.width, record.fit.resized.height);

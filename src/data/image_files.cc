@@ -7,10 +7,13 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/folders.h"
 #include "base/text.h"
 
 namespace lora {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr std::array<std::string_view, 9> kEndings = {".png",  ".jpg",  ".jpeg", ".webp", ".tif",
                                                       ".tiff", ".avif", ".gif",  ".bmp"};
@@ -18,6 +21,12 @@ constexpr std::array<std::string_view, 9> kEndings = {".png",  ".jpg",  ".jpeg",
 bool is_picture(const Path& path) {
   const std::string ending = lower_ascii(path.extension().string());
   return std::find(kEndings.begin(), kEndings.end(), ending) != kEndings.end();
+}
+
+// A folder, or a link that leads nowhere, rather than a pipe or a file of another kind.
+bool may_hold_pictures(const Path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error) || (error && !path.has_extension());
 }
 
 // The innermost folder called "N_name" decides.
@@ -46,25 +55,20 @@ std::string found_text(const std::map<std::string, int>& endings) {
 }  // namespace
 
 std::vector<ImageFile> list_images(const Path& folder) {
-  namespace fs = std::filesystem;
-  if (!fs::exists(folder)) fail_usage(folder.string(), ": no such folder; check the path");
-  if (!fs::is_directory(folder))
+  std::error_code ignored;
+  if (!fs::exists(folder, ignored)) fail_usage(folder.string(), ": no such folder; check the path");
+  if (!fs::is_directory(folder, ignored)) {
     fail_usage(folder.string(), ": is a file, expected a folder of pictures; name its folder");
+  }
   std::vector<ImageFile> files;
   std::map<std::string, int> others;
-  auto at =
-      fs::recursive_directory_iterator(folder, fs::directory_options::follow_directory_symlink);
-  for (; at != fs::recursive_directory_iterator(); ++at) {
-    if (at->path().filename().string().starts_with('.')) {
-      if (at->is_directory()) at.disable_recursion_pending();
+  for (const FoundFile& found : files_below(folder)) {
+    const bool picture = is_picture(found.path);
+    if (!picture && (found.problem.empty() || !may_hold_pictures(found.path))) {
+      ++others[found.path.extension().string()];
       continue;
     }
-    if (!at->is_regular_file()) continue;
-    if (!is_picture(at->path())) {
-      ++others[at->path().extension().string()];
-      continue;
-    }
-    ImageFile file{at->path(), fs::relative(at->path(), folder).generic_string(), 1, ""};
+    ImageFile file{found.path, found.relative, 1, "", found.problem};
     read_kohya_folder(file);
     files.push_back(std::move(file));
   }
@@ -74,8 +78,6 @@ std::vector<ImageFile> list_images(const Path& folder) {
                ".bmp in it and below; found ",
                found_text(others), "); check the path");
   }
-  std::sort(files.begin(), files.end(),
-            [](const ImageFile& a, const ImageFile& b) { return a.relative < b.relative; });
   return files;
 }
 

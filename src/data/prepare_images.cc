@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/draft.h"
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/paths.h"
 #include "base/text.h"
 #include "data/prepare_state.h"
 #include "io/csv.h"
@@ -15,35 +17,63 @@
 namespace lora {
 namespace {
 
-// "a.jpg" -> "a.png"; "a_jpg.png" where another picture has that name.
+constexpr std::string_view kEnding = ".png";
+
+// "a.jpg" -> "a.png"; `long_form`: "a_jpg.png".
+std::string output_name(const ImageRecord& record, bool long_form) {
+  const Path name = record.file.relative;
+  const std::string ending = name.extension().string().substr(1);
+  std::string stem = Path(name).replace_extension().generic_string();
+  if (long_form) stem += "_" + ending;
+  return stem.append(kEnding);
+}
+
+// The long form where another picture has the short one.
 std::vector<std::string> output_names(const std::vector<const ImageRecord*>& used) {
   std::map<std::string, int> count;
-  const auto plain = [](const ImageRecord& record) {
-    return Path(record.file.relative).replace_extension(".png").generic_string();
-  };
-  for (const ImageRecord* record : used) ++count[plain(*record)];
+  for (const ImageRecord* record : used) ++count[output_name(*record, false)];
   std::vector<std::string> names;
   std::set<std::string> taken;
   for (const ImageRecord* record : used) {
-    const std::string ending = Path(record->file.relative).extension().string().substr(1);
-    std::string name = plain(*record);
-    if (count[name] > 1) name.replace(name.size() - 4, 4, "_" + ending + ".png");
-    while (!taken.insert(name).second) name.insert(name.size() - 4, "_");
+    std::string name = output_name(*record, false);
+    if (count[name] > 1) name = output_name(*record, true);
+    while (!taken.insert(name).second) name.insert(name.size() - kEnding.size(), "_");
     names.push_back(name);
   }
   return names;
 }
 
 void check_folders(const Path& input, const Path& output) {
-  const Path from = std::filesystem::weakly_canonical(input);
-  const Path to = std::filesystem::weakly_canonical(output);
-  const auto inside = [](const Path& inner, const Path& outer) {
-    const auto [a, b] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
-    return a == outer.end();
-  };
-  if (inside(to, from) || inside(from, to)) {
+  if (lies_in(output, input) || lies_in(input, output)) {
     fail_usage(output.string(), ": the output lies in the input (", input.string(),
                ") or around it; choose a folder of its own, originals stay untouched");
+  }
+}
+
+// A picture whose result could not have its name is left out.
+void check_names(ImageScan& scan, const Path& output) {
+  const std::vector<std::string> names = output_names(scan.used());
+  auto name = names.begin();
+  for (ImageRecord& record : scan.records) {
+    if (record.verdict != PictureVerdict::used) continue;
+    const std::string problem = problem_below(output, *name);
+    if (!problem.empty()) {
+      record.verdict = PictureVerdict::broken;
+      record.problem = join("the name of its result, '", *name, "', ", problem, "; rename it");
+    }
+    ++name;
+  }
+}
+
+// Files that somebody has put where the results go are not overwritten.
+void require_own_files(const PrepareState& state, const Path& output,
+                       const std::vector<std::string>& names) {
+  std::error_code ignored;
+  for (const std::string& name : names) {
+    const auto status = std::filesystem::symlink_status(output / name, ignored);
+    if (!std::filesystem::exists(status) || state.outputs.contains(name)) continue;
+    fail_usage((output / name).string(), ": is not the result of an earlier run, and a picture of ",
+               "this name is to be written; move it away, or choose another --output");
   }
 }
 
@@ -53,13 +83,23 @@ bool is_current(const PreparedOutput& made, const Path& path, const ImageRecord&
          std::filesystem::exists(path) && sha256_file(path) == made.output_sha256;
 }
 
-// Outputs of an earlier run whose picture is gone or no longer used.
+// True where the file is what an earlier run wrote, or may be (killed before it noted the hash).
+bool is_own(const PreparedOutput& made, const Path& path) {
+  std::error_code ignored;
+  const auto status = std::filesystem::symlink_status(path, ignored);
+  return std::filesystem::is_regular_file(status) &&
+         (made.output_sha256.empty() || sha256_file(path) == made.output_sha256);
+}
+
+// Outputs of an earlier run whose picture is gone or no longer used. The names come from a file:
+// only what lies below the output and holds what was written there is removed.
 std::size_t remove_stale(const PrepareState& state, const Path& output,
                          const std::vector<std::string>& names) {
   const std::set<std::string> wanted(names.begin(), names.end());
   std::size_t removed = 0;
   for (const auto& [name, made] : state.outputs) {
-    if (wanted.contains(name)) continue;
+    if (wanted.contains(name) || !name.ends_with(kEnding)) continue;
+    if (!problem_below(output, name).empty() || !is_own(made, output / name)) continue;
     removed += std::filesystem::remove(output / name);
     std::error_code not_empty;
     for (Path folder = Path(name).parent_path(); !folder.empty(); folder = folder.parent_path()) {
@@ -70,12 +110,10 @@ std::size_t remove_stale(const PrepareState& state, const Path& output,
 }
 
 // What a killed run may leave: files that were never renamed to their names.
-void remove_unfinished(const Path& output) {
-  std::vector<Path> unfinished;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(output)) {
-    if (entry.path().extension() == ".tmp") unfinished.push_back(entry.path());
-  }
-  for (const Path& path : unfinished) std::filesystem::remove(path);
+void remove_unfinished(const Path& output, const std::vector<std::string>& names) {
+  std::set<Path> folders = {output};
+  for (const std::string& name : names) folders.insert((output / name).parent_path());
+  for (const Path& folder : folders) remove_dead_drafts(folder);
 }
 
 std::string report_tsv(const ImageScan& scan) {
@@ -179,7 +217,7 @@ void write_pictures(PrepareReport& report, const ImageDataOptions& options, cons
     std::string png;
     if (!current) {
       png = encode_png(training_image(*used[i], options));
-      write_file_atomic(output / name, png);
+      write_file_atomic(below(output, name), png);
     }
     lock.lock();
     ++(current ? report.unchanged : report.written);
@@ -197,11 +235,13 @@ PrepareReport prepare_images(const ImageDataOptions& options, const Path& output
   require_own_folder(output);
   PrepareState state(output / kPrepareState, facts_key(options));
   state.write();
-  remove_unfinished(output);
   const ImageProgress watched = saving(state, progress);
   PrepareReport report;
   report.scan = scan_images(options, state.facts, watched);
+  check_names(report.scan, output);
   report.outputs = output_names(report.scan.used());
+  require_own_files(state, output, report.outputs);
+  remove_unfinished(output, report.outputs);
   write_pictures(report, options, output, state, watched);
   report.removed = remove_stale(state, output, report.outputs);
   write_captions(report, output / "metadata.csv", state);

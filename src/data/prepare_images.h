@@ -19,7 +19,8 @@ struct PrepareReport {
 };
 
 // Throws Error (usage): the output lies inside the input or the other way round, or holds files of
-// something else; nothing usable. Throws Error: disk.
+// something else; nothing usable. Throws Error: disk. Nothing outside the output is written or
+// removed, and in it nothing that an earlier run did not write.
 PrepareReport prepare_images(const ImageDataOptions& options, const Path& output,
                              const ImageProgress& progress = {});
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/draft.h"
 #include "base/error.h"
 
 namespace lora {
@@ -50,7 +51,7 @@ void require_own_folder(const Path& output) {
   if (std::filesystem::exists(output / kPrepareState)) return;
   for (const auto& entry : std::filesystem::directory_iterator(output)) {
     const std::string name = entry.path().filename().string();
-    if (name == join(kPrepareState, ".tmp")) continue;  // of a run that was killed at once
+    if (is_draft_name(name)) continue;  // of a run that was killed at once
     fail_usage(output.string(), ": the folder holds other files (found ", name,
                ", expected an empty folder or the result of an earlier run); choose another "
                "--output");

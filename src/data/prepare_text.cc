@@ -187,6 +187,15 @@ void write_known(const Path& output, const Known& known) {
   write_if_changed(output / kPrepareState, json.dump() + "\n");
 }
 
+// One of the files that this program writes there: the names come from a file.
+bool is_own_file(const Path& output, const std::string& name) {
+  constexpr std::string_view kNames[] = {"train.jsonl", "validation.jsonl", "prepare_report.tsv"};
+  std::error_code ignored;
+  return std::ranges::find(kNames, name) != std::end(kNames) &&
+         std::filesystem::is_regular_file(
+             std::filesystem::symlink_status(output / name, ignored));
+}
+
 void check_folder(const Path& output, const Known& known,
                   const std::map<std::string, std::string>& files) {
   require_own_folder(output);
@@ -261,8 +270,8 @@ std::size_t write_prepared_text(const PreparedText& prepared, const Path& output
   for (const auto& [name, content] : files) changed += write_if_changed(output / name, content);
   for (const auto& [name, hashes] : known) {
     const Path path = output / name;
-    const bool stale = !files.contains(name) && std::filesystem::exists(path);
-    if (stale && hashes.contains(sha256_file(path))) changed += std::filesystem::remove(path);
+    if (files.contains(name) || !is_own_file(output, name)) continue;
+    if (hashes.contains(sha256_file(path))) changed += std::filesystem::remove(path);
   }
   write_known(output, next);
   return changed;

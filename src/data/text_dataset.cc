@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/folders.h"
 #include "base/json_text.h"
 #include "base/table.h"
 #include "base/utf8.h"
@@ -156,22 +157,21 @@ bool is_companion(const Path& file) {
   return name.starts_with(".") || name == "README.md" || name == "dataset_info.json";
 }
 
-std::vector<Path> data_files(const Path& path) {
-  if (!std::filesystem::exists(path)) {
+std::vector<Path> data_files(const Path& path, std::vector<std::string>& notes) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
     fail_usage(path.string(), ": no such file or folder; check the path");
   }
-  if (!std::filesystem::is_directory(path)) return {path};
+  if (!std::filesystem::is_directory(path, ignored)) return {path};
   std::vector<Path> out;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
-    std::error_code wrong;
-    const bool file = entry.is_regular_file(wrong);
-    if (wrong) {
-      fail_usage(entry.path().string(), ": cannot be read (", wrong.message(), "); remove it");
-    }
-    if (!file || is_companion(entry.path())) continue;
-    const std::string ending = lower_ascii(entry.path().extension().string());
-    if (find_row(std::span<const ReaderRow>(kReaders), ending) != nullptr) {
-      out.push_back(entry.path());
+  for (const FoundFile& file : files_below(path)) {
+    const bool folder = std::filesystem::is_directory(file.path, ignored);
+    const std::string ending = lower_ascii(file.path.extension().string());
+    const bool data = !is_companion(file.path) &&
+                      find_row(std::span<const ReaderRow>(kReaders), ending) != nullptr;
+    if (file.problem.empty() && data) out.push_back(file.path);
+    if (!file.problem.empty() && (data || folder)) {
+      notes.push_back("left out " + file.relative + ": " + file.problem);
     }
   }
   std::sort(out.begin(), out.end());
@@ -280,11 +280,11 @@ std::string content_of(const TextRecord& record) {
 TextDataset load_text_dataset(const Path& path, const std::string& format,
                               const ColumnNames& columns, std::vector<LeftOut>* left_out) {
   TextDataset out;
-  out.files = data_files(path);
+  out.files = data_files(path, out.notes);
   if (out.files.empty()) {
     fail_usage(path.string(), ": no data files (looked for ", endings(),
-               " in this folder and "
-               "below; found none)");
+               " in this folder and below; found none)",
+               out.notes.empty() ? "" : join("; ", join_words(out.notes, "; ")));
   }
   const std::vector<RawRecord> raws = read_files(out.files, left_out);
   if (raws.empty() && (left_out == nullptr || left_out->empty())) {

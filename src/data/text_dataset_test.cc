@@ -157,7 +157,9 @@ TEST_F(TextData, BrokenInputsAndTheirMessages) {
   std::filesystem::create_directory(folder_ / "links");
   std::filesystem::create_symlink("loop.jsonl", folder_ / "links" / "loop.jsonl");
   EXPECT_EQ(error_of([&] { load_text_dataset(folder_ / "links"); }),
-            "DIR/links/loop.jsonl: cannot be read (Too many levels of symbolic links); remove it");
+            "DIR/links: no data files (looked for .jsonl, .json, .csv, .txt, .md, .ndjson in this "
+            "folder and below; found none); left out loop.jsonl: cannot be read (Too many levels "
+            "of symbolic links); a link that leads nowhere? Remove it or mend it");
   EXPECT_EQ(error_of([&] { load_text_dataset(folder_ / "none.json"); }),
             "DIR/none.json: no such file or folder; check the path");
   std::filesystem::create_directory(folder_ / "empty");

@@ -9,17 +9,49 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "io/bmp.h"
 
 namespace lora {
 namespace {
 
 using vips::VImage;
 
+struct Kind {
+  std::string_view format;
+  std::size_t at;
+  std::string_view bytes;  // what such a file holds there
+  const char* operation;   // of libvips; null: read here
+  const char* class_name;  // of the operation, and of those that read from memory
+};
+
+// The kinds of pictures that are read, and how they are known.
+constexpr Kind kKinds[] = {
+    {"png", 0, "\x89PNG", "pngload", "VipsForeignLoadPng"},
+    {"jpeg", 0, "\xff\xd8\xff", "jpegload", "VipsForeignLoadJpeg"},
+    {"webp", 8, "WEBP", "webpload", "VipsForeignLoadWebp"},
+    {"tiff", 0, std::string_view("II*\0", 4), "tiffload", "VipsForeignLoadTiff"},
+    {"tiff", 0, std::string_view("MM\0*", 4), "tiffload", "VipsForeignLoadTiff"},
+    {"tiff", 0, std::string_view("II+\0", 4), "tiffload", "VipsForeignLoadTiff"},
+    {"tiff", 0, std::string_view("MM\0+", 4), "tiffload", "VipsForeignLoadTiff"},
+    {"heif", 4, "ftyp", "heifload", "VipsForeignLoadHeif"},
+    {"gif", 0, "GIF8", "gifload", "VipsForeignLoadNsgif"},
+    {"bmp", 0, "BM", nullptr, nullptr}};
+
+// libvips knows many more kinds; some of their readers start programs, read other files or believe
+// any size (SVG, PDF, what ImageMagick reads, FITS).
+void block_loaders() {
+  vips_operation_block_set("VipsForeignLoad", 1);
+  for (const Kind& kind : kKinds) {
+    if (kind.class_name != nullptr) vips_operation_block_set(kind.class_name, 0);
+  }
+}
+
 void start_vips() {
   static std::once_flag once;
   std::call_once(once, [] {
     if (VIPS_INIT("lora") != 0) fail("libvips: cannot be initialised: ", vips_error_buffer());
     vips_cache_set_max(0);    // files change between calls
+    block_loaders();
     vips_concurrency_set(1);  // callers read several pictures at once
     // Its warnings about damaged files reach the user as our errors.
     g_log_set_handler(
@@ -46,17 +78,23 @@ constexpr Magic kMagic[] = {{0, "\x89PNG", "a damaged or incomplete PNG file"},
                             {0, "%PDF", "a PDF document"},
                             {0, "PK", "a ZIP archive"}};
 
-// Names what a file is by its first bytes. (libvips' own words go into a buffer that all threads
-// share: they may be those of another file.)
-std::string what_file(const Path& path) {
+std::string first_bytes(const Path& path) {
   std::string start(256, '\0');
   std::ifstream file(path, std::ios::binary);
   file.read(start.data(), static_cast<std::streamsize>(start.size()));
   start.resize(static_cast<std::size_t>(file.gcount()));
+  return start;
+}
+
+bool holds(const std::string& start, std::size_t at, std::string_view bytes) {
+  return start.size() > at && std::string_view(start).substr(at).starts_with(bytes);
+}
+
+// Names what a file is by its first bytes. (libvips' own words go into a buffer that all threads
+// share: they may be those of another file.)
+std::string what_file(const std::string& start) {
   for (const Magic& magic : kMagic) {
-    if (start.substr(std::min(magic.at, start.size())).starts_with(magic.bytes)) {
-      return std::string(magic.name);
-    }
+    if (holds(start, magic.at, magic.bytes)) return std::string(magic.name);
   }
   const bool text = std::ranges::all_of(start, [](char c) {
     return static_cast<unsigned char>(c) >= ' ' || c == '\n' || c == '\r' || c == '\t';
@@ -67,7 +105,7 @@ std::string what_file(const Path& path) {
 
 [[noreturn]] void fail_unreadable(const Path& path) {
   vips_error_clear();
-  fail(path.string(), ": not a picture that can be read (found ", what_file(path),
+  fail(path.string(), ": not a picture that can be read (found ", what_file(first_bytes(path)),
        ", expected PNG, JPEG, WebP, TIFF, AVIF, GIF or BMP); replace or remove it");
 }
 
@@ -79,32 +117,11 @@ std::string reason(const vips::VError& error) {
 
 constexpr double kMostPixels = 250e6;
 
-constexpr std::string_view kFormats[] = {"png", "jpeg", "webp", "tiff", "heif", "gif", "magick"};
-
-bool begins_with(const Path& path, std::string_view magic) {
-  std::string start(magic.size(), '\0');
-  std::ifstream(path, std::ios::binary)
-      .read(start.data(), static_cast<std::streamsize>(start.size()));
-  return start == magic;
-}
-
-// libvips knows a format by its content and knows many: of these some run scripts or read other
-// files (SVG, PDF, what ImageMagick reads), so only those that are meant are read. BMP is
-// ImageMagick's here.
-void check_kind(const Path& path, const std::string& format, const VImage& image) {
-  const bool known = std::ranges::find(kFormats, format) != std::end(kFormats);
-  if (!known || (format == "magick" && !begins_with(path, "BM"))) fail_unreadable(path);
-  // Only the header has been read so far.
-  if (static_cast<double>(image.width()) * image.height() > kMostPixels) {
-    fail(path.string(), ": too large (found ", image.width(), "x", image.height(),
-         ", expected at most ", static_cast<int>(kMostPixels / 1e6), " million pixels); shrink it");
-  }
-}
-
-std::string format_of(const VImage& image) {
-  if (image.get_typeof("vips-loader") == 0) return "unknown";
-  std::string loader = image.get_string("vips-loader");
-  return loader.substr(0, loader.find("load"));
+// Only the header has been read so far.
+void check_size(const Path& path, const VImage& image) {
+  if (static_cast<double>(image.width()) * image.height() <= kMostPixels) return;
+  fail(path.string(), ": too large (found ", image.width(), "x", image.height(),
+       ", expected at most ", static_cast<int>(kMostPixels / 1e6), " million pixels); shrink it");
 }
 
 // Fields "png-comment-N-KEYWORD".
@@ -144,11 +161,33 @@ VImage without_alpha(VImage image, const ImageOptions& options, DecodedImage& ou
   return image.flatten(VImage::option()->set("background", colour));
 }
 
-VImage open(const Path& path) {
+VImage open_bmp(const Path& path) {
+  const Bitmap bitmap = read_bmp(read_file(path), path.string(), kMostPixels);
+  const VImage image =
+      VImage::new_from_memory(const_cast<std::uint8_t*>(bitmap.rgba.data()), bitmap.rgba.size(),
+                              bitmap.width, bitmap.height, 4, VIPS_FORMAT_UCHAR)
+          .copy(VImage::option()->set("interpretation", VIPS_INTERPRETATION_sRGB))
+          .copy_memory();
+  return bitmap.alpha ? image : image.extract_band(0, VImage::option()->set("n", 3));
+}
+
+// What a file is, its first bytes decide before libvips sees it; its name does not count.
+VImage open(const Path& path, std::string& format) {
+  const std::string start = first_bytes(path);
+  const auto kind = std::ranges::find_if(
+      kKinds, [&](const Kind& row) { return holds(start, row.at, row.bytes); });
+  if (kind == std::end(kKinds)) fail_unreadable(path);
+  format = kind->format;
+  if (kind->operation == nullptr) return open_bmp(path);
+  VImage image;
   // fail_on error: a truncated file is an error, not a grey half.
-  return VImage::new_from_file(
-      path.c_str(),
-      VImage::option()->set("access", VIPS_ACCESS_RANDOM)->set("fail_on", VIPS_FAIL_ON_TRUNCATED));
+  VImage::call(kind->operation, VImage::option()
+                                    ->set("filename", path.c_str())
+                                    ->set("out", &image)
+                                    ->set("access", VIPS_ACCESS_RANDOM)
+                                    ->set("fail_on", VIPS_FAIL_ON_TRUNCATED));
+  check_size(path, image);
+  return image;
 }
 
 Image pixels_of(const VImage& image) {
@@ -175,16 +214,18 @@ VImage as_vips(const Image& image, const std::map<std::string, std::string>& tex
 
 DecodedImage read_image(const Path& path, const ImageOptions& options) {
   start_vips();
-  if (!std::filesystem::exists(path)) fail(path.string(), ": no such file; check the path");
-  if (std::filesystem::is_empty(path)) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) fail(path.string(), ": no such file; check the path");
+  if (!std::filesystem::is_regular_file(path, error)) {
+    fail(path.string(), ": is a pipe, device or folder, expected a picture; remove it");
+  }
+  if (std::filesystem::is_empty(path, error)) {
     fail(path.string(), ": the file is empty (found 0 bytes, expected a picture); replace or ",
          "remove it");
   }
   try {
     DecodedImage out;
-    VImage image = open(path);
-    out.format = format_of(image);
-    check_kind(path, out.format, image);
+    VImage image = open(path, out.format);
     out.text = png_text(image);
     if (image.get_typeof("n-pages") != 0) out.pages = image.get_int("n-pages");
     if (image.get_typeof("orientation") != 0) out.was_rotated = image.get_int("orientation") > 1;

@@ -7,12 +7,15 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "base/reading.h"
 #include "base/text.h"
 #include "nn/new_adapter.h"
 #include "runs/publish.h"
 #include "runs/warm_start.h"
 #include "train/adapter_parameters.h"
+#include "train/checkpoint.h"
+#include "train/interrupt.h"
 #include "versions/running.h"
 
 namespace lora {
@@ -36,13 +39,23 @@ std::string fingerprint(const RunPlan& plan) {
   std::string text = resolved_yaml(plan.config) + plan.base.sha256 + plan.base.tokenizer_sha256 +
                      sha256(plan.task->data_manifest()) +
                      at::toString(plan.machine.precision.dtype);
-  if (plan.parent) text += sha256_file(plan.parent->located.weights);
+  if (plan.parent) text += plan.parent->file_sha256;
   return sha256(text);
+}
+
+// A run writes below its folder only: what it goes on in may have come from somewhere else.
+void refuse_links(const Path& folder) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (!entry.is_symlink() || lies_in(entry.path(), folder)) continue;
+    fail_usage(entry.path().string(), ": is a link out of the run's folder (found in ",
+               folder.string(), "); put the files themselves there");
+  }
 }
 
 // Makes the folder of a new run; that of an old one is there.
 Path reserved(const Path& folder, bool resume) {
   reserve_folder(folder, resume);
+  refuse_links(folder);
   std::filesystem::create_directories(folder / "logs");
   return folder;
 }
@@ -110,9 +123,13 @@ RunOutcome execute(RunPlan& plan, bool resume) {
   require_ready(plan, resume);
   plan.task->start();
   reading([&] { start_adapter(plan); });
+  const InterruptScope interrupts;  // until the version is there
   RunFolder folder(plan, resume);
   RunOutcome outcome{.result = train(plan, resume, folder.running())};
-  if (!outcome.result.interrupted) outcome.version = publish_run(plan, outcome.result);
+  if (!outcome.result.interrupted) {
+    outcome.version = publish_run(plan, outcome.result);
+    remove_checkpoint(outcome.result.checkpoint);  // it was there for this moment only
+  }
   for (const std::string& line : outcome_lines(plan, outcome)) info(line);
   return outcome;
 }

@@ -63,7 +63,7 @@ RunRecord run_of(const Machine& machine, const TrainResult& result) {
 void link_parent(Version& version, const std::optional<ParentVersion>& parent) {
   if (!parent) return;
   ParentLink link{.name = parent->located.name,
-                  .file_sha256 = sha256_file(parent->located.weights)};
+                  .file_sha256 = parent->file_sha256};
   version.lineage = "unknown";
   if (parent->located.version) {
     link.id = parent->located.version->id;

@@ -8,6 +8,7 @@
 #include "base/reading.h"
 #include "runs/adapter_version.h"
 #include "train/adapter_parameters.h"
+#include "versions/verify.h"
 
 namespace lora {
 namespace {
@@ -58,6 +59,7 @@ std::vector<NamedVersion> name_versions(const std::vector<std::string>& argument
     }
     const WeightedVersion wanted = split_weight(argument);
     LocatedVersion located = locate_version(wanted.name, root);
+    if (located.version) require_recorded(located.folder, *located.version);
     const std::string label =
         wanted.weight == 1 ? located.name : fmt::format("{}:{:g}", located.name, wanted.weight);
     versions.push_back({label, wanted.weight, std::move(located)});

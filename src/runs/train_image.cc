@@ -75,6 +75,11 @@ class ImageRun final : public TrainTask {
   }
 
   void start() override {
+    // Looked at again after the last step, when they may have been moved.
+    for (const ImageRecord& record : validation_) cache_.of(*sd_, record, false);
+    for (const ImageRecord& record : probe_samples(validation_, train_)) {
+      cache_.of(*sd_, record, false);
+    }
     if (!config_.prior.prior_preservation) return;
     read_prior();
     make_objective();

@@ -23,6 +23,7 @@ struct ParentVersion {
   LocatedVersion located;
   AdapterFile adapter;
   WeightsRecord weights;          // of the manifest, else found in the file
+  std::string file_sha256;        // of the file as it was read
   std::optional<DataStats> data;  // absent: the version has none
 };
 

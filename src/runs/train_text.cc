@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -59,7 +60,7 @@ class TextRun final : public TrainTask {
   std::vector<std::string> report() const override {
     std::vector<std::string> lines = data_.notes;
     lines.push_back(fmt::format("data: {} samples of {} ({}), {} tokens, {} trained",
-                                train_.samples.size(), config_.data.train_data_dir, data_.format,
+                                train_.samples.size(), data_path(), data_.format,
                                 train_.tokens, train_.targets));
     if (train_.truncated > 0) {
       lines.push_back(
@@ -85,15 +86,11 @@ class TextRun final : public TrainTask {
     data.metadata_path = config_.data.metadata_path;
     data.format = data_.format;
     data.columns = config_.data.columns;
-    for (const Path& file : data_.files) data.file_sha256[file.string()] = sha256_file(file);
+    data.file_sha256 = file_hashes_;
     data.new_samples = static_cast<std::int64_t>(train_.samples.size());
     data.replay_samples = config_.increment.replay > 0 ? source_->order().old_per_epoch() : 0;
     data.manifest_sha256 = sha256(data_manifest());
-    if (!validation_data_.files.empty()) {
-      Sha256 hash;
-      for (const Path& file : validation_data_.files) hash.update(sha256_file(file));
-      data.eval_sha256 = hash.hex();
-    }
+    data.eval_sha256 = eval_hash_;
     version.prompt_template = template_record();
   }
 
@@ -143,13 +140,22 @@ class TextRun final : public TrainTask {
   }
 
  private:
+  // One rule with `lora prepare text --config`.
+  const std::string& data_path() const {
+    const DataConfig& data = config_.data;
+    return data.metadata_path.empty() ? data.train_data_dir : data.metadata_path;
+  }
+
   void read_data() {
-    data_ = load_text_dataset(config_.data.train_data_dir, config_.data.dataset_format,
-                              config_.data.columns);
+    data_ = load_text_dataset(data_path(), config_.data.dataset_format, config_.data.columns);
+    for (const Path& file : data_.files) file_hashes_[file.string()] = sha256_file(file);
     train_ = tokenize_dataset(data_, template_, config_.text);
     if (!config_.data.validation_data.empty()) {
       validation_data_ = load_text_dataset(config_.data.validation_data,
                                            config_.data.dataset_format, config_.data.columns);
+      Sha256 hash;
+      for (const Path& file : validation_data_.files) hash.update(sha256_file(file));
+      eval_hash_ = hash.hex();
       validation_samples_ = tokenize_dataset(validation_data_, template_, config_.text);
     } else if (config_.data.validation_split > 0) {
       validation_samples_ = take_validation(train_, config_.data.validation_split, config_.seed);
@@ -237,6 +243,8 @@ class TextRun final : public TrainTask {
   std::shared_ptr<const Tokenizer> tokenizer_;
   PromptTemplate template_;
   TextDataset data_, validation_data_, old_data_;
+  std::map<std::string, std::string> file_hashes_;  // of data_.files, as they were read
+  std::string eval_hash_;
   TextSamples train_, validation_samples_, old_;
   std::vector<std::string> replay_problems_;
   DataStats stats_;  // of the new data

@@ -35,6 +35,7 @@ std::optional<ParentVersion> find_parent(const Config& config) {
   parent.adapter =
       read_located(parent.located,
                    parent.located.folder.empty() ? parent.located.weights : parent.located.folder);
+  parent.file_sha256 = sha256_file(parent.located.weights);
   parent.weights =
       parent.located.version ? parent.located.version->weights : weights_record(parent.adapter);
   if (parent.located.version) parent.data = read_stats(parent.located.folder);

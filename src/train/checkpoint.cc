@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/draft.h"
 #include "base/error.h"
 #include "base/json_text.h"
 #include "base/numbers.h"
@@ -61,17 +62,14 @@ at::Tensor random_state(at::Device device) {
 
 Path save_checkpoint(const Path& folder, const Checkpoint& checkpoint, std::int64_t keep) {
   const Path final_path = folder / folder_name(checkpoint.step);
-  const Path draft = folder / ("." + folder_name(checkpoint.step) + ".tmp");
-  fs::remove_all(draft);
-  fs::create_directories(draft);
+  DraftFolder folder_draft(final_path);
+  const Path& draft = folder_draft.path();
   write_tensors(draft / "adapter.safetensors", checkpoint.weights);
   write_tensors(draft / "optimizer.safetensors", checkpoint.optimizer);
   if (!checkpoint.best.empty()) write_tensors(draft / "best.safetensors", checkpoint.best);
   write_file_atomic(draft / "state.json", checkpoint.state);
-  sync_folder(draft);
   fs::remove_all(final_path);
-  fs::rename(draft, final_path);
-  sync_folder(folder);
+  folder_draft.move_new();
   if (keep > 0) {
     const auto all = complete_checkpoints(folder);
     for (std::size_t i = 0; i + static_cast<std::size_t>(keep) < all.size(); ++i) {
@@ -79,6 +77,12 @@ Path save_checkpoint(const Path& folder, const Checkpoint& checkpoint, std::int6
     }
   }
   return final_path;
+}
+
+void remove_checkpoint(const Path& path) {
+  std::error_code ignored;
+  fs::remove_all(path, ignored);
+  fs::remove(path.parent_path(), ignored);  // only where it is empty
 }
 
 std::optional<Path> newest_checkpoint(const Path& folder) {

@@ -27,6 +27,9 @@ struct Checkpoint {
 // Writes it and removes all but the newest `keep` (0 = keep all). Throws Error.
 Path save_checkpoint(const Path& folder, const Checkpoint& checkpoint, std::int64_t keep);
 
+// Removes one, and the folder of all where it was the last.
+void remove_checkpoint(const Path& path);
+
 // Folder of the newest complete checkpoint, nothing where there is none.
 std::optional<Path> newest_checkpoint(const Path& folder);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ctrl-C and SIGTERM ask a run to end after the current step; a second one ends it at once.
+// Ctrl-C, SIGTERM and SIGHUP ask a run to end after the current step; a second one ends it at once.
 #pragma once
 
 #include <csignal>
@@ -7,7 +7,8 @@
 
 namespace lora {
 
-// While it lives, SIGINT and SIGTERM set a flag. One at a time; the main thread's.
+// While it lives, SIGINT, SIGTERM and SIGHUP (unless it is ignored: nohup) set a flag, and a
+// terminal or pipe that is gone ends nothing. The main thread's; one inside another does nothing.
 //
 // The handler has a stack of its own: oneDNN's generated float32 products (jit_avx*_gemm_f32) keep
 // the address of a workspace in the stack pointer, so that a frame pushed there by the system
@@ -20,6 +21,7 @@ class InterruptScope {
   InterruptScope& operator=(const InterruptScope&) = delete;
 
  private:
+  bool outer_;
   std::vector<char> stack_;
   stack_t before_{};
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/latent_cache.h"
 
+#include "base/draft.h"
 #include "base/error.h"
 #include "io/aten.h"
 #include "io/tensors.h"
@@ -24,7 +25,9 @@ std::optional<LatentDistribution> read(const Path& path) {
 LatentCache::LatentCache(Path folder, std::string vae, const ImageDataOptions& options)
     : folder_(std::move(folder)),
       settings_(std::move(vae) + pixel_settings(options)),
-      options_(options) {}
+      options_(options) {
+  if (!folder_.empty()) remove_dead_drafts(folder_);
+}
 
 std::string LatentCache::key(const ImageRecord& record, bool flipped) const {
   const Fit& fit = record.fit;

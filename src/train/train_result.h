@@ -21,7 +21,7 @@ struct TrainResult {
   std::optional<std::int64_t> best_step;                      // where the best adapter was kept
   bool stopped_early = false;
   bool interrupted = false;
-  Path checkpoint;  // of an interrupted run
+  Path checkpoint;  // of an interrupted run; of a finished one: its last state
 };
 
 }  // namespace lora

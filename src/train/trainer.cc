@@ -12,6 +12,10 @@
 
 namespace lora {
 
+namespace {
+constexpr std::int64_t kAll = 0;  // checkpoints to keep
+}
+
 struct Trainer::Window : StepSum {
   double units = 0;  // tokens or images
   std::vector<std::string> batches;
@@ -34,16 +38,17 @@ TrainResult Trainer::run(bool resume) {
     if (every(config_.watch.logging_steps) || step_ == watch_.budget()) log_step(rate, norm);
     meter_.pause();
 
+    if (step_ == watch_.budget()) finished_ = save(kAll);
     if (watch_.due(step_, epoch_ended_)) validate();
+    if (watch_.over(step_)) break;
     if (every(config_.sampling.sample_every)) sample();
-    if (every(config_.watch.save_steps) && step_ < watch_.budget()) save();
-    if (world_.any(interrupt_requested()) && !watch_.over(step_)) {
-      TrainResult stopped = result();
-      stopped.interrupted = true;
-      stopped.checkpoint = save();
-      return stopped;
+    const bool stop = world_.any(interrupt_requested());
+    if (stop || every(config_.watch.save_steps)) {
+      const Path path = save(config_.watch.keep_checkpoints);
+      if (stop) return stopped(path);
     }
   }
+  if (finished_.empty()) finished_ = save(kAll);  // stopped early
   return finish();
 }
 

@@ -43,7 +43,8 @@ class Trainer {
  public:
   explicit Trainer(TrainerSetup setup);
 
-  // Trains to the end, or until SIGINT or SIGTERM (then a checkpoint is saved). With `resume` it
+  // Trains to the end, or until SIGINT, SIGTERM or SIGHUP. A checkpoint is saved then, and after
+  // the last step before anything else begins (result.checkpoint). With `resume` it
   // goes on from the newest checkpoint of `folder`, or from the first step where the run ended
   // before it had one. On return the parameters hold the result:
   // the best adapter where keep_best says so, else the last.
@@ -62,10 +63,12 @@ class Trainer {
   void log_step(double rate, const at::Tensor& norm);
   void validate();
   void sample();
-  Path save();
+  Path save(std::int64_t keep);
   bool every(std::int64_t interval) const { return interval > 0 && step_ % interval == 0; }
   TrainResult finish();
+  void last_sample();
   TrainResult result() const;
+  TrainResult stopped(const Path& checkpoint) const;
 
   const Config& config_;
   Objective& objective_;
@@ -83,6 +86,7 @@ class Trainer {
 
   std::int64_t step_ = 0;
   bool epoch_ended_ = false;
+  Path finished_;  // the checkpoint after the last step
   TensorMap best_;  // the adapter that the watch said to keep
 };
 

@@ -11,6 +11,7 @@
 #include "io/aten.h"
 #include "nn/layer.h"
 #include "train/checkpoint.h"
+#include "train/interrupt.h"
 #include "train/schedules.h"
 #include "train/trainer.h"
 
@@ -165,7 +166,7 @@ void Trainer::sample() {
   world_.barrier();
 }
 
-Path Trainer::save() {
+Path Trainer::save(std::int64_t keep) {
   Path path;
   if (world_.writes()) {
     Checkpoint checkpoint{.step = step_,
@@ -182,7 +183,7 @@ Path Trainer::save() {
                   {"scaler", scaler_.state()},
                   {"meter", meter_.state()}});
     checkpoint.state = state.dump(1);
-    path = save_checkpoint(folder_ / "checkpoints", checkpoint, config_.watch.keep_checkpoints);
+    path = save_checkpoint(folder_ / "checkpoints", checkpoint, keep);
     info("step " + std::to_string(step_) + ": saved " + path.string());
   }
   world_.barrier();
@@ -217,6 +218,7 @@ void Trainer::resume_from_newest() {
     meter_.restore(state.at("meter"));
     step_ = checkpoint.step;
     watch_.restore(state);
+    if (watch_.over(step_)) finished_ = *path;
   } catch (const nlohmann::json::exception& error) {
     fail(where, "/state.json: not a checkpoint state (", error.what(), "); remove ", where,
          " to resume from an older one");
@@ -225,11 +227,33 @@ void Trainer::resume_from_newest() {
   info(fmt::format("resumed from {} at step {} of {}", where, step_, watch_.budget()));
 }
 
+// The trained state is saved: a run that ends here goes on here.
 TrainResult Trainer::finish() {
   if (watch_.owes(step_)) validate();
+  if (world_.any(interrupt_requested())) return stopped(finished_);
   if (!best_.empty()) pool_.restore(best_, "best adapter");
-  if (watch_.best_step() != step_ || !every(config_.sampling.sample_every)) sample();
-  return result();
+  last_sample();
+  if (world_.any(interrupt_requested())) return stopped(finished_);
+  TrainResult finished = result();
+  finished.checkpoint = finished_;
+  return finished;
+}
+
+// What was trained is worth more than a look at it.
+void Trainer::last_sample() {
+  try {
+    sample();
+  } catch (const std::exception& error) {
+    const std::string text = error.what();
+    warn("no samples of the result: " + text.substr(0, text.find('\n')));
+  }
+}
+
+TrainResult Trainer::stopped(const Path& checkpoint) const {
+  TrainResult stopped = result();
+  stopped.interrupted = true;
+  stopped.checkpoint = checkpoint;
+  return stopped;
 }
 
 TrainResult Trainer::result() const {

@@ -319,6 +319,36 @@ TEST_F(Trainers, OldCheckpointsAreRemoved) {
   EXPECT_TRUE(std::filesystem::exists(folder_ / "checkpoints" / "step-000012"));
 }
 
+// Looks at the end of a run from its samples, which fail then.
+struct FailingSamples : LinearTask {
+  using LinearTask::LinearTask;
+  std::vector<std::string> sample(const Path& folder, std::int64_t step) override {
+    if (step == 0) return {};
+    saved = newest_checkpoint(folder.parent_path() / "checkpoints");
+    throw std::runtime_error("no memory for a picture");
+  }
+  std::optional<Path> saved;
+};
+
+TEST_F(Trainers, TheTrainedStateIsSavedBeforeAnythingElse) {
+  config_.sampling.sample_prompts = {"a prompt"};
+  FailingSamples task(4, 0);
+  const TrainResult result = run(task);
+  EXPECT_EQ(result.steps, 14);
+  EXPECT_FALSE(result.interrupted);
+  ASSERT_TRUE(task.saved);
+  EXPECT_EQ(task.saved->filename(), "step-000014");
+  EXPECT_EQ(result.checkpoint, *task.saved);
+  // A resumed run has nothing left to train.
+  FailingSamples again(4, 0);
+  const TrainResult resumed = run(again, true);
+  EXPECT_EQ(again.calls, 0);
+  EXPECT_EQ(resumed.validation_after, result.validation_after);
+  EXPECT_EQ(weights(again), weights(task));
+  remove_checkpoint(result.checkpoint);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "checkpoints"));
+}
+
 TEST_F(Trainers, ResumeWithoutACheckpointStartsAgain) {
   LinearTask resumed(4, 0), fresh(4, 0);
   run(resumed, true);
@@ -332,7 +362,7 @@ TEST_F(Trainers, ResumeRefusesWhatDoesNotFit) {
   run(task);
   // An incomplete checkpoint is passed over.
   std::filesystem::create_directories(folder_ / "checkpoints" / "step-000013");
-  EXPECT_EQ(newest_checkpoint(folder_ / "checkpoints")->filename(), "step-000012");
+  EXPECT_EQ(newest_checkpoint(folder_ / "checkpoints")->filename(), "step-000014");
   LinearTask again(4, 0);
   Trainer other({.config = config_,
                  .objective = again,

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <thread>
 
@@ -30,7 +29,7 @@ FileLock::FileLock(const Path& path) : path_(path) {
   std::error_code ignored;  // a real problem shows at open
   std::filesystem::create_directories(path.parent_path(), ignored);
   // Writable, because NFS locks no file that is only read.
-  file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (file_ >= 0) return;
   fail(path.string(), ": cannot be opened (", std::strerror(errno),
        "); check permissions and free space");
@@ -38,18 +37,11 @@ FileLock::FileLock(const Path& path) : path_(path) {
 
 FileLock::~FileLock() { ::close(file_); }
 
-bool FileLock::take() {
-  while (::flock(file_, LOCK_EX) != 0) {
-    if (errno != EINTR) return false;
-  }
-  return true;
-}
-
-LockState FileLock::try_take() {
-  constexpr int kTries = 25;
+LockState FileLock::take(std::chrono::milliseconds patience) {
   constexpr std::chrono::milliseconds kPause{20};
+  const auto end = std::chrono::steady_clock::now() + patience;
   LockState state = try_lock(file_, LOCK_EX);
-  for (int i = 1; i < kTries && state == LockState::busy; ++i) {
+  while (state == LockState::busy && std::chrono::steady_clock::now() < end) {
     std::this_thread::sleep_for(kPause);
     state = try_lock(file_, LOCK_EX);
   }
@@ -57,7 +49,7 @@ LockState FileLock::try_take() {
 }
 
 LockState look_at_lock(const Path& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int file = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (file < 0) return errno == ENOENT ? LockState::free : LockState::unsupported;
   const LockState state = try_lock(file, LOCK_SH);
   ::close(file);

@@ -2,6 +2,8 @@
 // Locks between processes (flock): they end with the process that holds them, however it ends.
 #pragma once
 
+#include <chrono>
+
 #include "base/files.h"
 
 namespace lora {
@@ -11,18 +13,16 @@ enum class LockState { free, busy, unsupported };
 
 class FileLock {
  public:
-  // Opens the lock's file and creates it where it is absent. Programs that are started later do not
-  // inherit it. Throws Error.
+  // Opens the lock's file and creates it where it is absent; never through a link. Programs that
+  // are started later do not inherit it. Throws Error.
   explicit FileLock(const Path& path);
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
 
-  // Waits until no other process holds it, and takes it; false where the file system has no locks.
-  bool take();
-  // Takes it where it is free. `busy` only after half a second: look_at_lock() of others holds it
-  // for a moment.
-  LockState try_take();
+  // Takes it, and waits for it as long as `patience`. `busy` at least after half a second:
+  // look_at_lock() of others holds it for a moment.
+  LockState take(std::chrono::milliseconds patience = std::chrono::milliseconds(500));
 
  private:
   Path path_;

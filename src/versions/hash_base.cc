@@ -85,7 +85,8 @@ std::string HashCache::of(const Path& path) {
 void HashCache::save() {
   if (!changed_) return;
   try {
-    write_file_atomic(file_, json(known_).dump(1) + "\n");
+    const auto replace = json::error_handler_t::replace;  // paths need not be UTF-8
+    write_file_atomic(file_, json(known_).dump(1, ' ', false, replace) + "\n");
     changed_ = false;
   } catch (const Error&) {
     // Only a cache: the next run hashes again.

@@ -11,20 +11,17 @@
 #include "config/version_name.h"
 #include "versions/refs.h"
 #include "versions/store.h"
+#include "versions/verify.h"
 
 namespace lora {
 namespace {
 
 namespace fs = std::filesystem;
 
-// A run of ours that was not committed, rather than a folder of another program.
-bool is_unfinished_run(const Path& folder) {
-  return !is_committed(folder) &&
-         (fs::exists(folder / "config.resolved.yaml") || fs::exists(folder / "checkpoints") ||
-          fs::exists(folder / "logs" / "run.json"));
-}
-
 void refuse_unfinished(const Path& folder) {
+  complete_commits(root_of(folder));
+  const std::string lost = lost_commit(folder);
+  if (!lost.empty()) fail_integrity(folder.string(), ": ", lost);
   if (!is_unfinished_run(folder)) return;
   refuse_running(folder);
   fail_usage(folder.string(), ": this run was not finished (no ", kManifestName,
@@ -37,7 +34,8 @@ Path weights_in(const Path& folder) {
     if (fs::is_regular_file(folder / name)) return folder / name;
   }
   std::vector<Path> found;
-  for (const auto& entry : fs::directory_iterator(folder)) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     if (entry.path().extension() == ".safetensors") found.push_back(entry.path());
   }
   if (found.size() == 1) return found[0];
@@ -60,7 +58,8 @@ LocatedVersion located_file(const Path& file) {
   const Path folder = file.parent_path().empty() ? Path(".") : file.parent_path();
   refuse_unfinished(folder);
   LocatedVersion located{file.stem().string(), {}, file, {}};
-  if (!is_committed(folder)) return located;
+  // A file that was put there after the commit is no part of the version.
+  if (!is_committed(folder) || !is_recorded(folder, file.filename().string())) return located;
   located.version = read_version(folder);
   located.folder = folder;
   located.name = located.version->name;
@@ -93,6 +92,7 @@ void require_one_meaning(const std::string& name, const std::string& target, con
 LocatedVersion locate_version(const std::string& argument, const Path& root) {
   const Path path = argument;
   std::error_code ignored;
+  complete_commits(root);
   if (fs::is_regular_file(path, ignored)) return located_file(path);
   const bool simple = !argument.empty() && argument.find('/') == std::string::npos;
   const std::string target = read_ref(root, argument);
@@ -125,10 +125,12 @@ WeightedVersion split_weight(const std::string& argument) {
 
 std::vector<ListedVersion> list_versions(const Path& root) {
   std::vector<ListedVersion> list;
+  complete_commits(root);
   for (const std::string& name : folders_in(root)) {
     const Path folder = root / name;
-    if (!is_committed(folder) && !is_unfinished_run(folder)) continue;
-    ListedVersion row{.name = name, .run = look_at_run(folder)};
+    const std::string lost = lost_commit(folder);
+    if (!is_committed(folder) && !is_unfinished_run(folder) && lost.empty()) continue;
+    ListedVersion row{.name = name, .problem = lost, .run = look_at_run(folder)};
     try {
       if (is_committed(folder)) row.version = read_version(folder);
     } catch (const Error& error) {

@@ -4,16 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <set>
 
+#include "base/paths.h"
 #include "base/text.h"
 #include "versions/check_results.h"
 
 namespace lora {
 namespace {
-
-namespace fs = std::filesystem;
 
 std::string brief(const std::string& hash) { return hash.substr(0, 8); }
 
@@ -35,11 +33,8 @@ Result parent_unchanged(const PreflightInput& in) {
 
 Result output_is_new(const PreflightInput& in) {
   if (!in.parent) return std::nullopt;
-  std::error_code ignored;
-  const Path output = fs::weakly_canonical(in.config.output_dir, ignored);
-  const Path weights = fs::weakly_canonical(in.parent->weights, ignored);
-  const std::string inside = weights.lexically_relative(output / "").string();
-  if (!inside.empty() && !inside.starts_with("..")) {
+  const Path& weights = in.parent->weights;
+  if (lies_in(weights, in.config.output_dir)) {
     return error(
         fmt::format("output_dir: would overwrite the version you start from (found '{}', "
                     "which holds {}); choose a new name",

@@ -9,10 +9,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "base/text.h"
 #include "config/version_name.h"
 #include "versions/store.h"
@@ -59,7 +61,8 @@ bool ends_line(const Path& path) {
 void append_journal(const Path& root, const RefMove& move) {
   const Path path = journal_file(root);
   const std::string text = (ends_line(path) ? "" : "\n") + line_of(move);
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const int file =
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644);
   bool good =
       file >= 0 && ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   good = good && ::fsync(file) == 0;
@@ -83,8 +86,19 @@ std::string last_of(const std::vector<std::string>& values) {
 
 }  // namespace
 
-StoreLock::StoreLock(Path root) : root_(std::move(root)), lock_(store_folder(root_) / "lock") {
-  if (lock_.take()) return;
+StoreLock::StoreLock(Path root, std::chrono::seconds patience)
+    : root_(std::move(root)), lock_(below(root_, ".versions/lock")) {
+  const std::string where = (store_folder(root_) / "lock").string();
+  LockState found = lock_.take(std::min(patience, std::chrono::seconds(1)));
+  if (found == LockState::busy && patience > std::chrono::seconds(1)) {
+    info(where + ": another process holds this lock; waiting for it");
+    found = lock_.take(patience);
+  }
+  if (found == LockState::busy) {
+    fail(where, ": another process has held this lock for ", patience.count(),
+         " seconds; end it and try again (`fuser ", where, "` names it)");
+  }
+  if (found == LockState::free) return;
   warn(store_folder(root_).string() +
        ": this file system has no locks; do not change versions from two programs at once");
 }
@@ -119,7 +133,7 @@ void move_ref(const StoreLock& lock, RefMove move) {
   move.from = read_ref(root, move.ref);
   move.actor = user == nullptr ? "" : user;
   append_journal(root, move);
-  write_file_atomic(refs_folder(root) / move.ref, move.to + "\n");
+  finish_move(lock, move);
 }
 
 std::vector<RefMove> read_journal(const Path& root, const std::string& ref) {
@@ -141,6 +155,24 @@ std::vector<RefMove> read_journal(const Path& root, const std::string& ref) {
     }
   }
   return moves;
+}
+
+std::vector<RefMove> unfinished_moves(const Path& root) {
+  std::map<std::string, RefMove> last;
+  for (RefMove& move : read_journal(root)) last[move.ref] = std::move(move);
+  std::vector<RefMove> unfinished;
+  for (const auto& [ref, move] : last) {
+    const std::string now = read_ref(root, ref);
+    const bool behind = now != move.to && (now.empty() || now == move.from);
+    const bool possible = ref_spelling_problem(ref).empty() && spelling_problem(move.to).empty() &&
+                          is_committed(root / move.to);
+    if (behind && possible) unfinished.push_back(move);
+  }
+  return unfinished;
+}
+
+void finish_move(const StoreLock& lock, const RefMove& move) {
+  write_file_atomic(below(refs_folder(lock.root()), move.ref), move.to + "\n");
 }
 
 std::vector<std::string> ref_values(const Path& root, const std::string& ref) {

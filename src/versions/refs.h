@@ -5,6 +5,7 @@
 // Refs and journal are changed under output/.versions/lock only.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -13,10 +14,11 @@
 
 namespace lora {
 
-// Holds output/.versions/lock for as long as it lives; waits for other processes.
+// Holds output/.versions/lock for as long as it lives; waits for other processes, after a second
+// saying so. Throws Error where one holds it longer than `patience`.
 class StoreLock {
  public:
-  explicit StoreLock(Path root);
+  explicit StoreLock(Path root, std::chrono::seconds patience = std::chrono::minutes(5));
   const Path& root() const { return root_; }
 
  private:
@@ -47,6 +49,13 @@ void move_ref(const StoreLock& lock, RefMove move);
 // Every move, oldest first; of one ref where it is named. A line that was cut off by a crash moved
 // nothing and is left out.
 std::vector<RefMove> read_journal(const Path& root, const std::string& ref = "");
+
+// Moves that are in the journal and did not reach their ref, newest last: what a crash between the
+// two leaves.
+std::vector<RefMove> unfinished_moves(const Path& root);
+
+// Lets such a move reach its ref.
+void finish_move(const StoreLock& lock, const RefMove& move);
 
 // The versions that the ref would go through when it is rolled back, oldest first, ending with the
 // one it names: a "rollback" leaves out what it went back over, and so does a crash between

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/draft.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "versions/version.h"
@@ -121,7 +122,7 @@ void refuse_running(const Path& folder) {
 
 RunningRun::RunningRun(const Path& folder, std::int64_t of)
     : lock_(lock_file(folder)), file_(status_file(folder)) {
-  const LockState found = lock_.try_take();
+  const LockState found = lock_.take();
   if (found == LockState::unsupported) {
     refuse_running(folder);
     warn(lock_file(folder).string() +
@@ -150,12 +151,11 @@ RunningRun::RunningRun(const Path& folder, std::int64_t of)
 void RunningRun::progress(std::int64_t step) {
   status_.step = step;
   status_.updated = utc_now();
-  const Path next = file_.string() + ".tmp";  // not synced: after a power cut nobody runs anyway
-  std::ofstream out(next, std::ios::trunc);
-  out << status_json(status_);
-  out.close();
-  std::error_code ignored;
-  if (out) std::filesystem::rename(next, file_, ignored);
+  try {
+    replace_file(file_, status_json(status_));  // after a power cut nobody runs anyway
+  } catch (const Error&) {
+    // Only news for others.
+  }
 }
 
 void RunningRun::interrupted(std::int64_t step) {

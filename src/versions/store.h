@@ -3,13 +3,15 @@
 //   output/starli_v1/...                  a version, see version.h
 //   output/.versions/{journal.jsonl, refs/, lock}, see refs.h, and hashcache.json
 // Crash safety: a folder is reserved by mkdir; its files are synced before SHA256SUMS, and
-// SHA256SUMS before version.json, which is renamed into place last.
+// SHA256SUMS before version.json, which is renamed into place last. What comes after (the journal's
+// line, the ref, read-only files) is made up for by the next command: complete_commits().
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/draft.h"
 #include "base/files.h"
 #include "versions/running.h"
 #include "versions/version.h"
@@ -21,8 +23,9 @@ Path root_of(const Path& folder);
 // Its name: the last part.
 std::string name_of(const Path& folder);
 
-// Throws Error (usage) where a run cannot have this folder: it exists, or its name is not free, or,
-// with `resume`, it does not exist or is committed; where another process runs in it.
+// Throws Error (usage) where a run cannot have this folder: it exists, or its name is not free, or
+// it lies in the folder of a version, or, with `resume`, it does not exist or is committed; where
+// another process runs in it. (integrity): the journal says that it was committed.
 void require_free(const Path& folder, bool resume);
 // The same, and creates the folder of a new version.
 void reserve_folder(const Path& folder, bool resume);
@@ -32,6 +35,22 @@ void reserve_folder(const Path& folder, bool resume);
 // checkpoints/ are not covered: they may still grow or go. version.weights.file must be in the
 // folder; its hashes, files_sha256 and the id are filled here. Returns the manifest as written.
 Version publish(const Path& folder, Version version);
+
+// The same for a version that is made in one go: `draft` holds its files and becomes `folder`. One
+// that is killed leaves no name taken.
+Version publish(DraftFolder& draft, const Path& folder, Version version);
+
+// Makes up for what killed programs have left undone in `root`: commits without their line in the
+// journal, refs behind the journal, files that are not read-only, drafts. Never an error: where
+// something cannot be done, the next command tries again.
+void complete_commits(const Path& root);
+
+// A run of ours that was not committed, rather than a folder of another program.
+bool is_unfinished_run(const Path& folder);
+
+// "" or, where the journal says that this folder was committed and its manifest is gone, what is
+// missing and since when.
+std::string lost_commit(const Path& folder);
 
 // Where an adapter lies.
 struct LocatedVersion {

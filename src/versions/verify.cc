@@ -8,9 +8,11 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/paths.h"
 #include "base/text.h"
 #include "io/safetensors.h"
 #include "versions/lineage.h"
+#include "versions/refs.h"
 #include "versions/store.h"
 
 namespace lora {
@@ -42,7 +44,13 @@ std::map<std::string, std::string> parse_sums(const std::string& text, VerifyRep
 
 void check_file(const Path& folder, const std::string& name, const std::string& expected,
                 VerifyReport& report) {
-  if (!fs::is_regular_file(folder / name)) {
+  const std::string problem = problem_below(folder, name);
+  if (!problem.empty()) {
+    report.problems.push_back(fmt::format("{}: '{}' {}", kSumsName, name, problem));
+    return;
+  }
+  std::error_code ignored;
+  if (!fs::is_regular_file(folder / name, ignored)) {
     report.problems.push_back(name + ": missing");
     return;
   }
@@ -100,7 +108,7 @@ void check_parent(const Path& root, const ParentLink& link, VerifyReport& report
 std::vector<std::string> covered_files(const Path& folder) {
   std::vector<std::string> names;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_regular_file()) continue;
+    if (!fs::is_regular_file(entry.symlink_status())) continue;
     const std::string name = entry.path().lexically_relative(folder).generic_string();
     if (is_covered(name)) names.push_back(name);
   }
@@ -116,10 +124,43 @@ std::string sums_text(const Path& folder) {
   return text;
 }
 
+bool is_recorded(const Path& folder, const std::string& name) {
+  VerifyReport unused;
+  std::error_code ignored;
+  if (!fs::is_regular_file(folder / kSumsName, ignored)) return true;  // told by verify_version
+  return parse_sums(read_file(folder / kSumsName), unused).contains(name);
+}
+
+void require_recorded(const Path& folder, const Version& version) {
+  VerifyReport report;
+  check_weights(folder, version, report);
+  if (!fs::is_regular_file(folder / kSumsName)) {
+    report.problems.push_back(fmt::format("{}: missing", kSumsName));
+  } else {
+    for (const auto& [name, expected] : parse_sums(read_file(folder / kSumsName), report)) {
+      const bool adapter = name.ends_with(".safetensors") || name == "adapter_config.json";
+      const bool beside = name.find('/') == std::string::npos;
+      if (adapter && beside) check_file(folder, name, expected, report);
+    }
+    if (sha256(read_file(folder / kSumsName)) != version.files_sha256) {
+      report.problems.push_back(fmt::format("{}: does not match the manifest", kSumsName));
+    }
+  }
+  if (report.problems.empty()) return;
+  fail_integrity(folder.string(), ": not as recorded (", report.problems.front(),
+                 "); restore it from a copy: `lora verify ", folder.string(), "` tells more");
+}
+
 VerifyReport verify_version(const Path& folder) {
   VerifyReport report;
   report.name = name_of(folder);
   report.committed = is_committed(folder);
+  const std::string lost = lost_commit(folder);
+  if (!lost.empty()) {
+    report.committed = true;
+    report.problems.push_back(lost);
+    return report;
+  }
   if (!report.committed) {
     report.problems.push_back("not committed: no " + std::string(kManifestName));
     return report;
@@ -138,6 +179,27 @@ VerifyReport verify_version(const Path& folder) {
   check_weights(folder, version, report);
   for (const ParentLink& link : version.parents) check_parent(root_of(folder), link, report);
   return report;
+}
+
+std::vector<VerifyReport> verify_gone(const Path& root) {
+  std::map<std::string, std::string> committed;  // name -> when
+  for (const RefMove& move : read_journal(root)) {
+    if (move.event == "commit") committed[move.to] = move.time;
+  }
+  std::vector<VerifyReport> gone;
+  std::error_code ignored;
+  for (const auto& [name, time] : committed) {
+    if (name_problem(name).empty() && fs::exists(root / name, ignored)) continue;
+    VerifyReport report{.name = name, .committed = true, .gone = true};
+    report.notes.push_back("its folder is gone (the journal says that it was committed at " + time +
+                           ")");
+    for (const std::string& ref : ref_names(root)) {
+      if (read_ref(root, ref) != name) continue;
+      report.problems.push_back("the ref '" + ref + "' names it, and its folder is gone");
+    }
+    gone.push_back(std::move(report));
+  }
+  return gone;
 }
 
 }  // namespace lora

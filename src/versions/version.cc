@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json_text.h"
+#include "base/paths.h"
 
 namespace lora {
 namespace {
@@ -150,6 +151,33 @@ void check_schema(const json& manifest, const std::string& where) {
                  "); use the release that wrote it, or a newer one");
 }
 
+// Names of files and folders are looked for in the version's folder and beside it, nowhere else.
+void check_names(const Version& version, const std::string& where) {
+  const auto check = [&](const char* field, const std::string& name) {
+    if (name.empty() || (name_problem(name).empty() && name.find('/') == std::string::npos)) return;
+    fail_integrity(where, ": ", field, " is no name (found '", name,
+                   "', expected one without '/'); this manifest was not written by lora");
+  };
+  check("name", version.name);
+  check("weights.file", version.weights.file);
+  for (const ParentLink& parent : version.parents) {
+    if (!parent.id.empty()) check("a parent", parent.name);  // the others are files, for people
+  }
+}
+
+// Paths of the user's may hold any bytes, JSON only UTF-8.
+json with_utf8(const json& value) {
+  if (value.is_string()) return with_bytes_escaped(value.get_ref<const std::string&>());
+  if (!value.is_structured()) return value;
+  json out = value.is_array() ? json::array() : json::object();
+  if (value.is_array()) {
+    for (const json& item : value) out.push_back(with_utf8(item));
+  } else {
+    for (const auto& [key, item] : value.items()) out[with_bytes_escaped(key)] = with_utf8(item);
+  }
+  return out;
+}
+
 void visit_values(const std::string& path, const json& value, const FieldVisitor& visit) {
   const bool records = value.is_array() && !value.empty() && value[0].is_structured();
   if (!records && (!value.is_object() || value.empty())) return visit(path, value);
@@ -183,7 +211,7 @@ std::vector<FieldChange> diff_versions(const Version& before, const Version& aft
 
 std::string version_json(const Version& version) {
   Version copy = version;
-  json manifest = to_value(copy);
+  json manifest = with_utf8(to_value(copy));
   manifest["id"] = id_of(manifest);
   return manifest.dump(2) + "\n";
 }
@@ -209,6 +237,7 @@ Version parse_version(const std::string& text, const std::string& where) {
     fail_integrity(where, ": not a manifest that this program reads (", error.what(),
                    "); use the program that wrote it");
   }
+  check_names(version, where);
   version.id = recorded;
   return version;
 }
