@@ -127,6 +127,7 @@ RunOutcome execute(RunPlan& plan, bool resume) {
   RunFolder folder(plan, resume);
   RunOutcome outcome{.result = train(plan, resume, folder.running())};
   if (!outcome.result.interrupted) {
+    folder.running().require_folder();
     outcome.version = publish_run(plan, outcome.result);
     remove_checkpoint(outcome.result.checkpoint);  // it was there for this moment only
   }

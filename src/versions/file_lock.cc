@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -48,9 +49,15 @@ LockState FileLock::take(std::chrono::milliseconds patience) {
   return state;
 }
 
+bool FileLock::in_place() const {
+  struct stat opened{}, there{};
+  return ::fstat(file_, &opened) == 0 && ::lstat(path_.c_str(), &there) == 0 &&
+         opened.st_dev == there.st_dev && opened.st_ino == there.st_ino;
+}
+
 LockState look_at_lock(const Path& path) {
   const int file = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (file < 0) return errno == ENOENT ? LockState::free : LockState::unsupported;
+  if (file < 0) return errno == ENOENT ? LockState::absent : LockState::unsupported;
   const LockState state = try_lock(file, LOCK_SH);
   ::close(file);
   return state;

@@ -8,8 +8,8 @@
 
 namespace lora {
 
-// How a lock was found. Some file systems have none (found by flock's error).
-enum class LockState { free, busy, unsupported };
+// How a lock was found. Some file systems have none (found by flock's error); absent: no file.
+enum class LockState { free, busy, unsupported, absent };
 
 class FileLock {
  public:
@@ -24,12 +24,15 @@ class FileLock {
   // look_at_lock() of others holds it for a moment.
   LockState take(std::chrono::milliseconds patience = std::chrono::milliseconds(500));
 
+  // Whether the file at the path is still the one that was opened: nobody moved or removed it.
+  bool in_place() const;
+
  private:
   Path path_;
   int file_ = -1;
 };
 
-// How it is now; a lock without a file is free, and so is one that cannot be opened `unsupported`.
+// How it is now; one that cannot be opened is `unsupported`.
 LockState look_at_lock(const Path& path);
 
 }  // namespace lora

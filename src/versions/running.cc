@@ -10,6 +10,7 @@
 
 #include "base/draft.h"
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "versions/version.h"
 
@@ -30,10 +31,19 @@ std::string status_json(const RunStatus& status) {
          "\n";
 }
 
-std::optional<RunStatus> read_status(const Path& file) {
+std::string content_of(const Path& file) {
   std::ifstream in(file);
-  const json read = json::parse(in, nullptr, false);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+bool is_count(const json& value) { return value.is_number_integer() && value >= 0; }
+
+std::optional<RunStatus> read_status(const Path& file) {
+  const json read = try_parse_json<json>(content_of(file)).value_or(json());
   try {
+    for (const char* name : {"pid", "process_start", "step", "of"}) {
+      if (!is_count(read.at(name))) return std::nullopt;
+    }
     return RunStatus{.pid = read.at("pid"),
                      .process_start = read.at("process_start"),
                      .host = read.at("host"),
@@ -51,8 +61,7 @@ std::optional<RunStatus> read_status(const Path& file) {
 // blanks. 0 where there is no such process.
 std::int64_t process_start(std::int64_t pid) {
   constexpr int kBefore = 19;  // fields between the name and the start
-  std::ifstream in(join("/proc/", pid, "/stat"));
-  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const std::string text = content_of(join("/proc/", pid, "/stat"));
   const std::size_t name_end = text.rfind(')');
   if (name_end == std::string::npos) return 0;
   std::istringstream fields(text.substr(name_end + 1));
@@ -71,7 +80,8 @@ bool seems_alive(const RunStatus& status) {
 RunState state_of(LockState lock, const std::optional<RunStatus>& status) {
   if (lock == LockState::busy) return RunState::running;
   if (status && status->interrupted) return RunState::interrupted;
-  const bool alive = lock == LockState::unsupported && status && seems_alive(*status);
+  const bool unknown = lock == LockState::unsupported || lock == LockState::absent;
+  const bool alive = unknown && status && seems_alive(*status);
   return alive ? RunState::running : RunState::dead;
 }
 
@@ -156,6 +166,13 @@ void RunningRun::progress(std::int64_t step) {
   } catch (const Error&) {
     // Only news for others.
   }
+}
+
+void RunningRun::require_folder() const {
+  if (lock_.in_place()) return;
+  fail(file_.parent_path().parent_path().string(),
+       ": this folder, or its logs/run.lock, was moved or removed while the run went on; nothing "
+       "is published here; move it back and continue it with --resume");
 }
 
 void RunningRun::interrupted(std::int64_t step) {

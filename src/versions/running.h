@@ -57,6 +57,9 @@ class RunningRun {
 
   // Tells how far the run is; cheap, and never a reason for a run to end.
   void progress(std::int64_t step);
+  // Throws Error where the run's folder, or its lock, is no longer where it was: another run may
+  // stand in its place.
+  void require_folder() const;
   // The run stopped in order after `step`, its checkpoint is saved.
   void interrupted(std::int64_t step);
 

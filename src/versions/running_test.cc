@@ -130,6 +130,38 @@ TEST_F(RunningTest, AMissingOrBrokenStatusIsNoObstacle) {
   EXPECT_EQ(status().at("step"), 1);
 }
 
+TEST_F(RunningTest, NumbersThatAreNoneAreNotShown) {
+  RunningRun(folder_, 40).interrupted(7);
+  for (const json& wrong : {json(1e308), json(-5), json("5"), json(nullptr)}) {
+    for (const char* name : {"step", "of", "pid", "process_start"}) {
+      json edited = status();
+      edited[name] = wrong;
+      write_file_atomic(root_ / "v1/logs/run.json", edited.dump());
+      EXPECT_FALSE(look_at_run(folder_).status) << name << wrong;
+      edited[name] = 7;
+      write_file_atomic(root_ / "v1/logs/run.json", edited.dump());
+    }
+  }
+}
+
+TEST_F(RunningTest, ARunWhoseLockWasRemovedStillRuns) {
+  RunningRun run(folder_, 40);
+  run.require_folder();
+  fs::remove(folder_ / "logs/run.lock");
+  EXPECT_EQ(state(), RunState::running);
+  EXPECT_THAT(message_of([&] { reserve_folder(folder_, true); }),
+              HasSubstr("a run goes on in this folder (pid "));
+  EXPECT_THAT(message_of([&] { run.require_folder(); }, Exit::failed),
+              HasSubstr("was moved or removed while the run went on; nothing is published here"));
+}
+
+TEST_F(RunningTest, AMovedRunDoesNotPublish) {
+  RunningRun run(folder_, 40);
+  fs::rename(folder_, root_ / "moved");
+  EXPECT_THAT(message_of([&] { run.require_folder(); }, Exit::failed),
+              HasSubstr("move it back and continue it with --resume"));
+}
+
 TEST_F(RunningTest, ACommittedVersionIsCommittedWhateverItsRunSays) {
   RunningRun(folder_, 40).interrupted(7);
   make("v2", 1);
