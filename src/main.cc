@@ -42,6 +42,12 @@ EngineMain load_engine() {
   return reinterpret_cast<EngineMain>(dlsym(library, "lora_engine_main"));
 }
 
+void require_no_more(int argc, char** argv, int used) {
+  if (argc <= used) return;
+  lora::fail_usage("lora help: '", argv[used],
+                   "' is one word too many; `lora help` shows the form");
+}
+
 // `lora help`, `lora help VERB`, `lora help --markdown`, `lora help config [KEY | --markdown]`.
 std::string help_for(const std::string& topic, const std::string& detail) {
   if (topic.empty()) return lora::help_text();
@@ -55,6 +61,7 @@ int run(int argc, char** argv) {
   const std::string verb = argc > 1 ? argv[1] : "help";
   const std::string next = argc > 2 ? argv[2] : "";
   if (verb == "help" || verb == "--help" || verb == "-h") {
+    require_no_more(argc, argv, next == "config" ? 4 : 3);
     std::fputs(help_for(next, argc > 3 ? argv[3] : "").c_str(), stdout);
     return 0;
   }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/json_text.h"
 #include "base/shown.h"
 #include "base/text.h"
@@ -42,6 +44,9 @@ std::string as_line(const ListedVersion& row, const Path& root) {
 int run_log(const Arguments& arguments) {
   const CommandLine line("log", arguments);
   const std::string root = line.text("--root");
+  if (line.given("--root") && !std::filesystem::is_directory(root)) {
+    fail_usage("lora log: --root ", root, ": no such folder; check the path");
+  }
   const std::vector<ListedVersion> list = list_versions(root);
   if (line.given("--json")) {
     say_json(list_report(root, list));

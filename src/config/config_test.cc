@@ -72,6 +72,7 @@ TEST_F(ConfigTest, EitherOfAPairOnTheCommandLineDisplacesTheOther) {
   EXPECT_EQ(config.data.validation_split, 0);
   EXPECT_EQ(text("validation_data: " + data + "\n", {"validation_split=0.2"}).data.validation_data,
             "");
+  EXPECT_EQ(text("epochs: 6\n", {"max_steps=null"}).length.epochs, 6) << "null says nothing";
 }
 
 TEST_F(ConfigTest, WhatFollowsFromOtherKeys) {

@@ -209,9 +209,9 @@ void apply_overrides(const std::vector<std::string>& overrides, Given& given, Pr
     const std::string written = trim(text.substr(0, sign));
     const Field* field = known_field(written, command_line(), problems);
     if (field == nullptr) continue;
-    displace_partner(field->name, given);
-    given[field->name] = {field, override_value(*field, text.substr(sign + 1)), command_line(),
-                          written, ""};
+    const YAML::Node value = override_value(*field, text.substr(sign + 1));
+    if (!value.IsNull()) displace_partner(field->name, given);
+    given[field->name] = {field, value, command_line(), written, ""};
   }
 }
 

@@ -49,6 +49,17 @@ TEST(CliHelp, ExplainsEveryCommand) {
             read_file(std::string(LORA_SOURCE_DIR) + "/docs/commands.md"));
 }
 
+TEST(CliHelp, RefusesWordsItHasNoUseFor) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"help", "train", "extra"}, {"help", "--markdown", "extra"},
+        {"help", "config", "epochs", "extra"}}) {
+    const Ran ran = lora_in_root(words);
+    EXPECT_EQ(ran.code, 2);
+    EXPECT_EQ(ran.err,
+              "lora: lora help: 'extra' is one word too many; `lora help` shows the form\n");
+  }
+}
+
 // Every row of the table has its function in the engine: it is what refuses the option.
 TEST(CliHelp, EveryCommandRuns) {
   for (const Command& row : commands()) {
