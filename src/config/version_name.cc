@@ -25,6 +25,8 @@ constexpr Reserved kReserved[] = {
     {"true", "an initialisation of init_lora_weights"},
     {"false", "an initialisation of init_lora_weights"},
     {"gaussian", "an initialisation of init_lora_weights"},
+    {"pytorch_lora_weights", "the adapter's file, beside which one of the version's name lies"},
+    {"adapter_model", "the adapter's file, beside which one of the version's name lies"},
 };
 
 // Characters above ASCII that nobody sees: C1 controls, blanks, marks of direction and width.

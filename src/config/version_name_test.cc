@@ -51,7 +51,8 @@ TEST(VersionName, ReservedWords) {
             "adapter); choose another, e.g. base_v1");
   for (const char* name :
        {"Base", "latest", "current", "true", "False", "gaussian", "pissa", "pissa_niter_4", "olora",
-        "loftq", "eva", "corda", "orthogonal", "lora_ga", "mica"}) {
+        "loftq", "eva", "corda", "orthogonal", "lora_ga", "mica", "pytorch_lora_weights",
+        "adapter_model"}) {
     EXPECT_NE(reserved_meaning(name), "") << name;
     EXPECT_NE(version_name_problem(name), "") << name;
   }

@@ -141,7 +141,7 @@ class ImageRun final : public TrainTask {
 
   void write_adapter(const Path& folder, const AdapterFile& adapter) const override {
     write_file_atomic(folder / kWeightsName, encode_diffusers(adapter));
-    const std::string name = folder.lexically_normal().filename().string();
+    const std::string name = name_of(folder);
     // No date: the same run gives the same bytes; version.json has it.
     KohyaInfo info{.name = name,
                    .resolution = fmt::format("{0}x{0}", config_.images.resolution),
@@ -304,7 +304,7 @@ class ImageRun final : public TrainTask {
     task.loss = {.snr_gamma = config_.images.snr_gamma,
                  .prior_weight = config_.prior.prior_loss_weight};
     task.samples = sample_requests(config_);
-    task.name = Path(config_.output_dir).lexically_normal().filename().string();
+    task.name = name_of(config_.output_dir);
     objective_ = std::make_unique<ImageObjective>(std::move(task));
   }
 

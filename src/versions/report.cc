@@ -11,7 +11,7 @@ using nlohmann::json;
 
 json row_of(const ListedVersion& row) {
   json out = {{"name", row.name},
-              {"committed", row.version.has_value()},
+              {"committed", row.run.state == RunState::committed},
               {"state", run_state_name(row.run.state)}};
   if (!row.problem.empty()) out["problem"] = row.problem;
   if (row.version) {

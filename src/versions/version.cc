@@ -139,16 +139,22 @@ std::string id_of(json manifest) {
   return sha256(manifest.dump());
 }
 
+// The release that wrote it, where its manifest says so in the place of this one's.
+std::string tool_of(const json& manifest) {
+  const auto run = manifest.find("run");
+  if (run == manifest.end() || !run->is_object()) return "?";
+  const auto tool = run->find("tool_version");
+  return tool != run->end() && tool->is_string() ? tool->get<std::string>() : "?";
+}
+
 // Before the id is looked at: another schema may compute it in another way.
 void check_schema(const json& manifest, const std::string& where) {
   const auto found = manifest.find("schema");
   if (found == manifest.end()) return;  // the default
   if (found->is_number_integer() && *found >= 1 && *found <= kSchema) return;
-  const json tool = manifest.value("/run/tool_version"_json_pointer, json("?"));
   fail_integrity(where, ": a manifest that this release does not know (found schema ",
-                 found->dump(), ", written by lora ",
-                 tool.is_string() ? tool.get<std::string>() : "?", ", expected schema ", kSchema,
-                 "); use the release that wrote it, or a newer one");
+                 found->dump(), ", written by lora ", tool_of(manifest), ", expected schema ",
+                 kSchema, "); use the release that wrote it, or a newer one");
 }
 
 // Names of files and folders are looked for in the version's folder and beside it, nowhere else.

@@ -61,6 +61,13 @@ TEST(Manifest, NumbersThatAreNoneAreRefused) {
             })),
             "v1/version.json: a manifest that this release does not know (found schema 9, written "
             "by lora ?, expected schema 1); use the release that wrote it, or a newer one");
+  for (const json& run : {json::array({1}), json({{"tool_version", 7}}), json(nullptr)}) {
+    EXPECT_THAT(refusal(edited([&](json& manifest) {
+                  manifest["schema"] = 2;
+                  manifest["run"] = run;
+                })),
+                HasSubstr("(found schema 2, written by lora ?, expected schema 1)"));
+  }
   EXPECT_THAT(refusal("{\"id\": \"x\", \"a\": " + std::string(200'000, '[') + "}"),
               HasSubstr("not a manifest of a version"));
 }
