@@ -78,7 +78,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     const int code = run(argc, argv);
-    lora::flush_output();
+    if (code == 0) lora::flush_output();  // else the engine has told what is wrong
     return code;
   } catch (const lora::Error& error) {
     std::fprintf(stderr, "lora: %s\n", lora::shown_lines(error.what()).c_str());

@@ -34,7 +34,7 @@ Options parse(const Arguments& arguments) {
 RunRequest request_of(const Options& options) {
   std::string again = "lora train --config " + options.config;
   for (const std::string& pair : options.overrides) again += " '" + pair + "'";
-  std::string yaml = read_file(options.config);  // once: what is kept is what was used
+  std::string yaml = read_config(options.config);  // once: what is kept is what was used
   return {.config = parse_config(yaml, options.config, options.overrides),
           .yaml = std::move(yaml),
           .resume_command = again + " --resume"};

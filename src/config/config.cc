@@ -30,12 +30,16 @@ Config parse_config(const std::string& text, const std::string& name,
   return config;
 }
 
-Config load_config(const Path& file, const std::vector<std::string>& overrides) {
+std::string read_config(const Path& file) {
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(file, ignored)) {
     fail_usage(file.string(), ": no such configuration file; give a YAML file, see configs/");
   }
-  return parse_config(read_file(file), file.string(), overrides);
+  return read_file(file);
+}
+
+Config load_config(const Path& file, const std::vector<std::string>& overrides) {
+  return parse_config(read_config(file), file.string(), overrides);
 }
 
 void fill_defaults(Config& config) {

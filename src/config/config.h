@@ -45,6 +45,9 @@ struct Config {
 //   configs/a.yaml:12:3: lora_rnak: unknown key; did you mean 'lora_rank'?
 Config load_config(const Path& file, const std::vector<std::string>& overrides = {});
 
+// The text of a configuration's file. Throws Error (usage) where there is none.
+std::string read_config(const Path& file);
+
 // The same from text; `name` stands for the file in messages.
 Config parse_config(const std::string& text, const std::string& name,
                     const std::vector<std::string>& overrides = {});

@@ -48,14 +48,15 @@ void keep_keys(std::map<std::string, Value>& map, const std::set<std::string>& w
 
 void require_own_folder(const Path& output) {
   std::filesystem::create_directories(output);
-  if (std::filesystem::exists(output / kPrepareState)) return;
+  const bool own = std::filesystem::exists(output / kPrepareState);
   for (const auto& entry : std::filesystem::directory_iterator(output)) {
     const std::string name = entry.path().filename().string();
-    if (is_draft_name(name)) continue;  // of a run that was killed at once
+    if (own || is_draft_name(name)) continue;  // of a run that was killed at once
     fail_usage(output.string(), ": the folder holds other files (found ", name,
                ", expected an empty folder or the result of an earlier run); choose another "
                "--output");
   }
+  remove_dead_drafts(output);
 }
 
 bool write_if_changed(const Path& path, const std::string& content) {

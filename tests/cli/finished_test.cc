@@ -29,6 +29,7 @@ class CliFinished : public testing::Test {
     root_ = testing::UnitTest::GetInstance()->current_test_info()->name();
     place().write(root_ + ".jsonl", place().read("old.jsonl"));
     place().write(root_ + ".yaml", place().read("v1.yaml"));
+    fs::create_directories(place() / root_);
   }
   static const Workplace& place() { return workplace(); }
   Words training(const std::string& name = "v1") const {
