@@ -76,6 +76,7 @@ TEST_F(CliFinished, AParentMayBeRemovedWhileARunGoesOn) {
   fs::copy(place() / "output/v1", place() / (root_ + "/parent"), fs::copy_options::recursive);
   Words words = training();
   words.emplace_back("init_lora_weights=" + root_ + "/parent");
+  words.emplace_back("allow=[epochs]");
   std::unique_ptr<Program> run(new Program(place().start(words)));
   EXPECT_TRUE(run->wait_until([&] {
     const RunFacts facts = look_at_run(place() / (root_ + "/v1"));
