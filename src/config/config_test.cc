@@ -141,6 +141,27 @@ TEST_F(ConfigTest, SamplePromptsFromAFileAreResolved) {
               ElementsAre("a cat", "a dog, red"));
 }
 
+TEST_F(ConfigTest, SamplePromptsBeginBehindTheByteOrderMark) {
+  const Path file = Path(testing::TempDir()) / "config_test_bom.txt";
+  write_file_atomic(file, "\xef\xbb\xbf# fronts\r\na cat\r\n");
+  EXPECT_THAT(image("sample_prompts: " + file.string() + "\n").sampling.sample_prompts,
+              ElementsAre("a cat"));
+  write_file_atomic(file, "a cat\ncaf\xe9\n");
+  try {
+    image("sample_prompts: " + file.string() + "\n");
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.what(),
+              file.string() + ":2: not valid UTF-8 (byte 0xE9); save the file as UTF-8");
+  }
+}
+
+TEST_F(ConfigTest, AResolutionOfTwoEqualEdgesIsASquare) {
+  for (const char* edges : {"512,512", "[512, 512]", "'512, 512'", "512"}) {
+    EXPECT_EQ(image(std::string("resolution: ") + edges + "\n").images.resolution, 512) << edges;
+  }
+}
+
 TEST_F(ConfigTest, ShippedConfigurationsLoad) {
   for (const char* name : {"llm_lora", "sd_lora"}) {
     const Config config = load_config(std::string("configs/") + name + ".yaml");

@@ -51,10 +51,58 @@ constexpr Advice kAdvice[] = {
     {"load_in_8bit", "leave it out: quantised base models are not available yet"},
     {"quantization_bit", "leave it out: quantised base models are not available yet"},
     {"optimizer_args", "write adam_beta1, adam_beta2, adam_epsilon, weight_decay or momentum"},
-    {"caption_extension", "leave it out: .txt and .caption are both read"},
+    {"caption_extension", "leave it out: .txt, .caption and .json are all read"},
+    {"v2", "leave it out: the kind of the model is read from its files"},
+    {"is_v2_model", "leave it out: the kind of the model is read from its files"},
+    {"model_train_type", "leave it out: the kind of the model is read from its files"},
+    {"vae", "leave it out: the VAE of the base model is used; put another one into its folder"},
+    {"save_every_n_epochs",
+     "leave it out: the version is saved at the end; save_steps writes a state to resume from"},
+    {"save_state", "leave it out: save_steps writes a state to resume from"},
+    {"sample_every_n_epochs", "write 'sample_every', in steps"},
+    {"log_with", "leave it out: TensorBoard files are always written"},
+    {"log_prefix", "leave it out: logs are in output_dir/logs"},
+    {"lowram", "leave it out: base weights are read from a memory map, each once"},
+    {"cache_latents_to_disk", "leave it out: cache_latents keeps them on disk"},
+    {"vae_batch_size", "leave it out: pictures are encoded one by one, once"},
+    {"persistent_data_loader_workers", "leave it out: there are no worker processes"},
+    {"weighted_captions", "leave it out: `lora prepare images` takes weights out of captions"},
+    {"network_train_text_encoder_only", "leave it out: the UNet is always trained"},
+    {"cache_text_encoder_outputs", "leave it out: they are cached unless they are trained"},
+    {"bucket_no_upscale", "leave it out: pictures are only ever shrunk"},
+    {"random_crop", "leave it out: crops are taken from the centre"},
+    {"color_aug", "leave it out: colours are learned as they are"},
+    {"masked_loss", "leave it out: every part of a picture is trained"},
+    {"alpha_mask", "leave it out: every part of a picture is trained"},
+    {"conv_dim", "leave it out: rank_pattern gives convolutions a rank of their own"},
+    {"conv_alpha", "leave it out: alpha_pattern gives convolutions an alpha of their own"},
+    {"full_fp16", "write 'mixed_precision: fp16'"},
+    {"full_bf16", "write 'mixed_precision: bf16'"},
+    {"mem_eff_attn", "leave it out: attention is memory-efficient always"},
     {"train_batch_size_per_gpu", "write 'batch_size'"},
     {"no_half_vae", "leave it out: the VAE computes in float32"},
     {"trust_remote_code", "leave it out: no code of a model is ever run"},
+};
+
+struct ChoiceAdvice {
+  std::string_view key;
+  std::string_view written;  // in lower case
+  std::string_view advice;
+};
+
+constexpr ChoiceAdvice kChoiceAdvice[] = {
+    {"optimizer", "adamw8bit", "write adamw: its state is float32 here"},
+    {"optimizer", "pagedadamw8bit", "write adamw: its state is float32 here"},
+    {"optimizer", "adamw_8bit", "write adamw: its state is float32 here"},
+    {"optimizer", "adamw_bnb_8bit", "write adamw: its state is float32 here"},
+    {"optimizer", "paged_adamw_8bit", "write adamw: its state is float32 here"},
+    {"optimizer", "lion8bit", "write lion: its state is float32 here"},
+    {"optimizer", "pagedlion8bit", "write lion: its state is float32 here"},
+    {"optimizer", "sgdnesterov", "write sgd and momentum: 0.9"},
+    {"optimizer", "prodigy", "write adamw and a learning_rate: none is chosen by itself"},
+    {"optimizer", "dadaptation", "write adamw and a learning_rate: none is chosen by itself"},
+    {"optimizer", "dadaptadam", "write adamw and a learning_rate: none is chosen by itself"},
+    {"optimizer", "dadaptlion", "write lion and a learning_rate: none is chosen by itself"},
 };
 
 struct Synonym {
@@ -136,6 +184,13 @@ std::string not_available(std::string_view key, std::string_view value) {
       return "'" + std::string(value) + "' is not available yet in this version; " +
              std::string(row.otherwise);
     }
+  }
+  return "";
+}
+
+std::string_view advice_for_choice(std::string_view key, std::string_view written) {
+  for (const ChoiceAdvice& row : kChoiceAdvice) {
+    if (row.key == key && row.written == written) return row.advice;
   }
   return "";
 }

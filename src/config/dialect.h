@@ -15,6 +15,10 @@ std::string_view advice_for(std::string_view foreign_key);
 // The choice meant by `written`: another case, or another program's word ("adamw_torch").
 std::string canonical_choice(const Field& field, const std::string& written);
 
+// Choices of other programs that have no equal here, in lower case: what to write instead; "" = not
+// known.
+std::string_view advice_for_choice(std::string_view key, std::string_view written);
+
 // Why `value` of `key` is refused in this version; "" = it works.
 std::string not_available(std::string_view key, std::string_view value);
 

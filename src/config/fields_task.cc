@@ -42,7 +42,7 @@ constexpr Field kImage[] = {
     {.name = "resolution",
      .member = in_images<&ImageConfig::resolution>,
      .help = "Edge of the square in pixels (with buckets: the area of this square). 512 for SD "
-             "1.5, 1024 for SDXL.",
+             "1.5, 1024 for SDXL. 512,512 is the same square.",
      .range = between(8, 8192),
      .task = Task::image},
     {.name = "buckets",
@@ -79,7 +79,8 @@ constexpr Field kImage[] = {
      .task = Task::image},
     {.name = "trigger_word",
      .member = in_images<&ImageConfig::trigger_word>,
-     .help = "Put in front of every caption that lacks it.",
+     .help = "Put in front of every caption that lacks it as a word of its own. Shuffling leaves "
+             "it there.",
      .aliases = "trigger",
      .task = Task::image},
     {.name = "caption_dropout",
@@ -101,7 +102,7 @@ constexpr Field kImage[] = {
     {.name = "max_token_length",
      .member = in_images<&ImageConfig::max_token_length>,
      .help = "Longest caption in tokens: 75, 150 or 225.",
-     .range = between(75, 225),
+     .range = between(1, 1000),
      .task = Task::image},
     {.name = "clip_skip",
      .member = in_images<&ImageConfig::clip_skip>,
@@ -151,7 +152,8 @@ constexpr Field kPrior[] = {
      .task = Task::image},
     {.name = "class_data_dir",
      .member = in_prior<&PriorConfig::class_data_dir>,
-     .help = "Folder of the class pictures; missing ones are generated from class_prompt.",
+     .help = "Folder of the class pictures. Where there are fewer than num_class_images, more are "
+             "generated from class_prompt, into the data cache.",
      .aliases = "reg_data_dir",
      .absent = "generated into the data cache",
      .task = Task::image},

@@ -119,7 +119,8 @@ void check_data_paths(const RuleContext& context) {
   constexpr std::string_view kRoles[] = {"instruction", "input",      "output", "system",
                                          "history",     "prompt",     "text",   "messages",
                                          "image",       "completion", "caption"};
-  const std::vector<std::string> roles(std::begin(kRoles), std::end(kRoles));
+  std::vector<std::string> roles(std::begin(kRoles), std::end(kRoles));
+  if (is_image_task(config)) roles = {"image", "caption"};
   for (const auto& [role, column] : config.data.columns) {
     if (std::ranges::find(roles, role) != roles.end()) continue;
     context.say("columns", fmt::format("unknown role (found '{}', expected one of {}){}", role,

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/regex.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "config/rules.h"
 
 namespace lora {
@@ -153,11 +154,11 @@ void check_image(const RuleContext& context) {
                                        config.images.bucket_min, config.images.resolution,
                                        config.images.bucket_max));
   }
-  if (config.images.max_token_length % 75 != 0) {
+  const std::int64_t tokens = config.images.max_token_length;
+  if (tokens != 75 && tokens != 150 && tokens != 225) {
     context.say("max_token_length",
-                fmt::format("unknown choice (found {}, expected one of 75, 150, 225); choose one "
-                            "of them",
-                            config.images.max_token_length));
+                fmt::format("unknown choice (found {}, expected one of 75, 150, 225); {}", tokens,
+                            tokens == 255 ? "225 is what is meant" : "choose one of them"));
   }
   needs(context, config.images.keep_tokens != 0, config.images.caption_shuffle, "keep_tokens",
         "caption_shuffle: true");
@@ -218,7 +219,9 @@ void read_prompts(const RuleContext& context) {
                                    file));
   }
   prompts.clear();
-  for (const std::string& line : split(read_file(file), '\n')) {
+  const std::string content = read_file(file);
+  check_utf8(content, file);
+  for (const std::string& line : split(without_bom(content), '\n')) {
     if (!trim(line).empty() && !line.starts_with('#')) prompts.push_back(trim(line));
   }
 }

@@ -141,7 +141,9 @@ class ValueReader {
     for (const std::string& choice : choices) {
       if (choice == value) return available(node, value);
     }
-    const std::string suggestion = did_you_mean(lower_ascii(written), choices);
+    const std::string_view advice = advice_for_choice(field_.name, lower_ascii(written));
+    const std::string suggestion = advice.empty() ? did_you_mean(lower_ascii(written), choices)
+                                                  : "; " + std::string(advice);
     report(node, fmt::format("unknown choice (found '{}', expected {} {}){}", written,
                              choices.size() == 1 ? "only" : "one of", join_words(choices),
                              suggestion.empty() ? "; choose one of them" : suggestion));
@@ -169,13 +171,37 @@ class ValueReader {
   Problems& problems_;
 };
 
+// "512,512" and [512, 512], as other programs write the resolution, are the edge of a square.
+std::optional<YAML::Node> edge_of_square(const YAML::Node& node, Problems& problems,
+                                         const Place& place) {
+  std::vector<std::string> edges;
+  if (node.IsSequence()) {
+    for (const YAML::Node& edge : node) edges.push_back(edge.IsScalar() ? edge.Scalar() : "");
+  }
+  if (node.IsScalar()) edges = split(node.Scalar(), ',');
+  if (edges.size() != 2) return node;
+  std::int64_t width = 0, height = 0;
+  if (!parse(YAML::Node(trim(edges[0])), width) || !parse(YAML::Node(trim(edges[1])), height)) {
+    return node;
+  }
+  if (width == height) return YAML::Node(trim(edges[0]));
+  problems.add(place, "resolution",
+               fmt::format("not a square (found width {}, height {}, expected one edge); give one "
+                           "edge, and buckets: true to keep the proportions of the pictures",
+                           width, height));
+  return std::nullopt;
+}
+
 }  // namespace
 
 void read_value(const YAML::Node& node, const Field& field, const Placer& placer, Config& config,
                 Problems& problems) {
   if (!node.IsDefined() || node.IsNull()) return;
+  const auto plain = field.name == "resolution" ? edge_of_square(node, problems, placer(node))
+                                                : std::optional(node);
+  if (!plain) return;
   ValueReader reader(field, placer, config, problems);
-  std::visit([&](auto member) { reader(node, member); }, field.member);
+  std::visit([&](auto member) { reader(*plain, member); }, field.member);
 }
 
 }  // namespace lora
