@@ -84,6 +84,19 @@ VImage to_cmyk(const VImage& image) {
 
 VImage with_alpha(const VImage& image) { return image.bandjoin(255); }
 
+VImage with_16_bit_alpha(const VImage& image) {
+  return to_16_bit(image).bandjoin(65535).copy(
+      VImage::option()->set("interpretation", VIPS_INTERPRETATION_RGB16));
+}
+
+// Of sRGB, so that the colours stay.
+VImage with_profile(const VImage& image) {
+  const VImage colour = image.extract_band(0, VImage::option()->set("n", 3));
+  const VImage tagged =
+      colour.icc_export(VImage::option()->set("output_profile", "srgb")->set("depth", 16));
+  return image.has_alpha() ? tagged.bandjoin(image.extract_band(3)) : tagged;
+}
+
 VImage turned(VImage image) {
   image = image.rot90();
   image.set("orientation", 8);  // to be turned back by 270 degrees
@@ -125,6 +138,18 @@ const std::vector<Case>& cases() {
       {"sixteen_bit_tiff", "a.tif", [](const Path& p) { save(p, to_16_bit); }},
       {"alpha", "a.png", [](const Path& p) { save(p, with_alpha); }, used,
        "transparency flattened"},
+      {"sixteen_bit_with_alpha", "a.png", [](const Path& p) { save(p, with_16_bit_alpha); }, used,
+       "transparency flattened"},
+      {"sixteen_bit_with_profile", "a.png",
+       [](const Path& p) {
+         save(p, [](const VImage& image) { return with_profile(to_16_bit(image)); });
+       },
+       used, "converted to sRGB"},
+      {"sixteen_bit_with_alpha_and_profile", "a.png",
+       [](const Path& p) {
+         save(p, [](const VImage& image) { return with_profile(with_16_bit_alpha(image)); });
+       },
+       used, "converted to sRGB, transparency flattened"},
       {"cmyk", "a.tif", [](const Path& p) { save(p, to_cmyk); }, used, "converted to sRGB"},
       {"cmyk_jpeg", "a.jpg", [](const Path& p) { save(p, to_cmyk); }, used, "converted to sRGB"},
       {"turned_by_exif", "a.jpg", [](const Path& p) { save(p, turned); }, used, "rotated (EXIF)"},
@@ -228,6 +253,25 @@ TEST_P(BadPicture, HasItsVerdict) {
 
 INSTANTIATE_TEST_SUITE_P(File, BadPicture, testing::ValuesIn(cases()),
                          [](const auto& info) { return std::string(info.param.name); });
+
+// Half of 16 bits of transparency lets half of the background through, with and without a profile.
+TEST(BadPictures, SixteenBitsOfTransparencyAreEight) {
+  const Path folder = folder_of("half");
+  const auto half = [](const VImage& image) {
+    return to_16_bit(image).bandjoin(32768).copy(
+        VImage::option()->set("interpretation", VIPS_INTERPRETATION_RGB16));
+  };
+  save(folder / "a.png", half);
+  save(folder / "b.png", [&](const VImage& image) { return with_profile(half(image)); });
+  save(folder / "c.png", [](const VImage& image) { return image.bandjoin(128); });
+  const Image eight = read_image(folder / "c.png").image;
+  for (const char* name : {"a.png", "b.png"}) {
+    const Image image = read_image(folder / name).image;
+    for (const std::size_t at : {0, 3000, 9000, 17000}) {
+      EXPECT_NEAR(image.rgb.at(at), eight.rgb.at(at), 3) << name << " " << at;
+    }
+  }
+}
 
 TEST(BadPictures, GreyPicturesAreRead) {
   const Path folder = folder_of("grey");

@@ -137,7 +137,7 @@ std::map<std::string, std::string> png_text(const VImage& image) {
   return text;
 }
 
-VImage to_srgb(VImage image, DecodedImage& out) {
+VImage colours_to_srgb(VImage image, DecodedImage& out) {
   if (image.get_typeof(VIPS_META_ICC_NAME) != 0) {
     try {
       image = image.icc_transform("srgb", VImage::option()->set("embedded", true));
@@ -151,6 +151,17 @@ VImage to_srgb(VImage image, DecodedImage& out) {
     image = image.colourspace(VIPS_INTERPRETATION_sRGB);
   }
   return image;
+}
+
+// Profiles know nothing of transparency: libvips would leave 16 bits of it beside 8 of colour.
+VImage to_srgb(const VImage& image, DecodedImage& out) {
+  const bool wide_alpha = image.has_alpha() && image.format() == VIPS_FORMAT_USHORT;
+  if (!wide_alpha) return colours_to_srgb(image, out);
+  const int colours = image.bands() - 1;
+  const VImage alpha = (image.extract_band(colours) / 257).rint().cast(VIPS_FORMAT_UCHAR);
+  const VImage colour = colours_to_srgb(
+      image.extract_band(0, VImage::option()->set("n", colours)), out);
+  return colour.cast(VIPS_FORMAT_UCHAR).bandjoin(alpha);
 }
 
 VImage without_alpha(VImage image, const ImageOptions& options, DecodedImage& out) {
