@@ -11,6 +11,7 @@ namespace lora {
 namespace {
 
 constexpr std::string_view kUNetPrefix = "model.diffusion_model.";
+constexpr std::string_view kVaePrefix = "first_stage_model.";
 
 // What a key means where it is found. Order matters: the first that is found names the file.
 struct Sign {
@@ -185,6 +186,16 @@ SdKind identify_checkpoint(const Path& path) {
 
 SdCheckpoint::SdCheckpoint(const Path& path, SdConfig config)
     : weights_(std::make_shared<WeightFiles>(path)), config_(std::move(config)) {}
+
+void SdCheckpoint::require_vae() const {
+  const std::string prefix(kVaePrefix);
+  const bool there =
+      has(prefix + "encoder.conv_in.weight") && has(prefix + "decoder.conv_in.weight");
+  if (there) return;
+  fail_usage(weights_->where(), ": the file has no VAE (found no tensors ", prefix,
+             "*, expected the whole model); give one with its VAE (many files lack it), or a ",
+             "diffusers folder");
+}
 
 std::unique_ptr<WeightSource> SdCheckpoint::part(SdPart part) const {
   return std::make_unique<CheckpointPart>(weights_, config_, part);

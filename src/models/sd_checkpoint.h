@@ -34,6 +34,9 @@ class SdCheckpoint {
   std::unique_ptr<WeightSource> part(SdPart part) const;
   const Metadata& metadata() const { return weights_->metadata(); }
   bool has(const std::string& original) const { return weights_->has(original); }
+  std::string where() const { return weights_->where(); }
+  // Throws Error (usage) where the file holds no VAE, as many that were pruned.
+  void require_vae() const;
 
  private:
   std::shared_ptr<WeightFiles> weights_;

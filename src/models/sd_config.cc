@@ -77,6 +77,18 @@ Prediction prediction_of(const Reader& reader) {
        "' is not supported (known: epsilon, v_prediction)");
 }
 
+// The samplers of diffusers share one schedule of betas, but for these.
+void check_scheduler_kind(const Reader& reader) {
+  const std::string name = reader.text("_class_name", "");
+  const bool other = name.starts_with("FlowMatch") || name.starts_with("EDM") ||
+                     name.starts_with("ScoreSde") || name.starts_with("KarrasVe") ||
+                     name.starts_with("CMStochastic") || name.starts_with("VQDiffusion");
+  if (!other) return;
+  fail(reader.where(), ": _class_name: noise of another kind than that of Stable Diffusion (found ",
+       name, ", expected a scheduler with betas such as DDIMScheduler); a model trained with it ",
+       "cannot be the base");
+}
+
 }  // namespace
 
 ClipConfig clip_config(const Json& json, const std::string& where) {
@@ -178,6 +190,7 @@ VaeConfig vae_config(const Json& json, const std::string& where) {
 
 ScheduleConfig schedule_config(const Json& json, const std::string& where) {
   const Reader reader(json, where, kRemedy);
+  check_scheduler_kind(reader);
   ScheduleConfig config;
   constexpr std::int64_t kMostSteps = 1'000'000;
   config.train_steps = reader.count("num_train_timesteps", config.train_steps);

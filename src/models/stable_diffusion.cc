@@ -77,6 +77,11 @@ TextStates encode(const ClipText& encoder, const at::Tensor& ids, const StateRul
 // What a single file says about its prediction, as metadata (modelspec) or by keys that trainers
 // add. False: it says nothing, and both occur among files of its kind (SD 2: 512 noise, 768 v).
 bool apply_metadata(const SdCheckpoint& file, SdConfig& config) {
+  if (file.has("edm_mean") || file.has("edm_vpred.sigma_max")) {
+    fail_usage(file.where(), ": trained with EDM noise (found the key ",
+               file.has("edm_mean") ? "edm_mean" : "edm_vpred.sigma_max",
+               ", expected noise or v prediction); it cannot be the base");
+  }
   if (file.has("ztsnr")) config.schedule.zero_terminal_snr = true;
   if (file.has("v_pred")) {
     config.schedule.prediction = Prediction::v;
@@ -158,6 +163,7 @@ std::unique_ptr<StableDiffusion> StableDiffusion::load(const Path& path,
   const SdKind kind = identify_checkpoint(path);
   model->config_ = options.architecture.value_or(sd_preset(kind));
   const SdCheckpoint file(path, model->config_);
+  if (options.with_vae) file.require_vae();
   const bool stated = apply_metadata(file, model->config_) || options.prediction.has_value();
   model->build([&](SdPart part) { return file.part(part); }, options);
   if (!stated) model->measure_prediction();

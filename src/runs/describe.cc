@@ -60,6 +60,10 @@ Json describe_tensors(const SafetensorsFile& file) {
   if (kind != nullptr || unet) {
     json["type"] = "checkpoint";
     json["for"] = kind != nullptr ? kind_title(kind->adapter) : "Stable Diffusion, UNet only";
+    const bool vae = std::any_of(file.tensors().begin(), file.tensors().end(), [](const auto& t) {
+      return t.name.starts_with("first_stage_model.");
+    });
+    json["vae"] = vae ? "in the file" : "missing: nothing can be trained or drawn with this file";
   }
   json["file"] = file.path().string();
   add_tensors(json, file.tensors());

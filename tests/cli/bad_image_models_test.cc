@@ -76,6 +76,35 @@ std::vector<BadInput> checkpoints() {
        "%tiny-sd15-single/tiny-sd15.safetensors: tensor "
        "'model.diffusion_model.input_blocks.0.0.weight' has shape [{channels}, 4, 3, 3], expected "
        "[320, 4, 3, 3]; not the kind of model that it seems to be"},
+      {"no_vae",
+       [](const Place& p) {
+         TensorMap tensors = read_tensors(sd_file(kSingle));
+         std::erase_if(tensors, [](const auto& entry) {
+           return entry.first.starts_with("first_stage_model.");
+         });
+         p.save("other.safetensors", tensors);
+       },
+       {other + ".safetensors"},
+       "@/other.safetensors: the file has no VAE (found no tensors first_stage_model.*, expected "
+       "the whole model); give one with its VAE (many files lack it), or a diffusers folder"},
+      {"edm_checkpoint",
+       [](const Place& p) {
+         TensorMap tensors = read_tensors(sd_file(kSingle));
+         tensors["edm_mean"] = at::zeros({4});
+         p.save("other.safetensors", tensors);
+       },
+       {other + ".safetensors"},
+       "@/other.safetensors: trained with EDM noise (found the key edm_mean, expected noise or v "
+       "prediction); it cannot be the base"},
+      {"flow_scheduler",
+       [](const Place& p) {
+         p.write("base/scheduler/scheduler_config.json",
+                 "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"shift\": 3.0}");
+       },
+       {},
+       "@/base/scheduler/scheduler_config.json: _class_name: noise of another kind than that of "
+       "Stable Diffusion (found FlowMatchEulerDiscreteScheduler, expected a scheduler with betas "
+       "such as DDIMScheduler); a model trained with it cannot be the base"},
       {"language_model_folder",
        nothing,
        {"base_model=%../llm/llama/model"},
