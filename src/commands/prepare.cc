@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "cli/command_line.h"
 #include "config/config.h"
+#include "data/caption_report.h"
 #include "data/prepare_images.h"
 #include "models/blip.h"
 #include "train/machine.h"
@@ -90,6 +91,7 @@ void take_config(PrepareArguments& a, const CommandLine& line) {
   if (a.images.folder.empty()) line.fail_missing("--input");
   if (absent("--output")) a.output = a.images.folder.lexically_normal().string() + "_prepared";
   if (absent("--metadata")) a.images.metadata = config.data.metadata_path;
+  a.images.columns = config.data.columns;
   if (absent("--resolution")) sizes.resolution = config.images.resolution;
   if (absent("--buckets")) sizes.buckets = config.images.buckets;
   if (absent("--bucket-min")) sizes.bucket_min = config.images.bucket_min;
@@ -159,35 +161,6 @@ Json record_json(const ImageRecord& record) {
   return json;
 }
 
-// "metadata.csv:4" -> "metadata.csv", "09.txt" -> "sidecar files".
-std::string kind_of_source(const std::string& source) {
-  if (source.ends_with(".txt") || source.ends_with(".caption")) return "sidecar files";
-  if (source.starts_with("png:") || source.starts_with("exif:") || source.starts_with("iptc:") ||
-      source.starts_with("xmp:")) {
-    return "the pictures themselves";
-  }
-  if (source == "model") return "the captioning model";
-  if (source == "folder") return "folder names";
-  if (source == "file name") return "file names";
-  return source.substr(0, source.find(':'));
-}
-
-void print_sources(const ImageScan& scan) {
-  std::map<std::string, int> counts;
-  int without = 0;
-  for (const ImageRecord* record : scan.used()) {
-    if (record->found.source == "none") {
-      ++without;
-    } else {
-      ++counts[kind_of_source(record->found.source)];
-    }
-  }
-  std::vector<std::string> parts;
-  for (const auto& [source, count] : counts) parts.push_back(join(count, " from ", source));
-  if (without > 0) parts.push_back(join(without, " without"));
-  say("captions  " + shown(join_words(parts)));
-}
-
 // What many pictures have in common is counted; what concerns one stands with its name.
 void print_notes(const ImageScan& scan) {
   std::map<std::string, int> common;
@@ -225,7 +198,7 @@ void print_scan(const ImageScan& scan) {
     }
     say("buckets   " + join_words(parts));
   }
-  print_sources(scan);
+  say("captions  " + shown(caption_sources(scan.used())));
 }
 
 Json report_json(const PrepareReport& report, const std::string& output) {

@@ -61,7 +61,11 @@ const std::vector<Table>& tables() {
        {{"metadata.csv", kHeader + "good one.png,a lamp\ngood one.png,a lamp\n"}},
        "a lamp",
        ""},
-      {"empty_caption", {{"metadata.csv", kHeader + "good one.png,\n"}}, "good one", ""},
+      {"empty_caption",
+       {{"metadata.csv", kHeader + "good one.png,\n"}},
+       "good one",
+       "1 of 1 captions are names of files or folders (first: good one.png: 'good one'); write "
+       "NAME.txt beside the pictures, or a metadata.csv, where they should say more"},
       {"row_without_picture",
        {{"metadata.csv", kHeader + "good one.png,a lamp\ngone.png,x\n"}},
        "a lamp",

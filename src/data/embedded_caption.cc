@@ -14,11 +14,12 @@ namespace {
 
 // WebUIs write "prompt\nNegative prompt: ...\nSteps: ...": the caption is the prompt.
 std::string prompt_of_parameters(const std::string& text) {
-  std::size_t end = text.size();
+  const std::string lines = "\n" + text;  // a prompt may be empty
+  std::size_t end = lines.size();
   for (const char* mark : {"\nNegative prompt:", "\nSteps:"}) {
-    end = std::min(end, text.find(mark));
+    end = std::min(end, lines.find(mark));
   }
-  return trim(text.substr(0, end));
+  return trim(lines.substr(0, end));
 }
 
 std::optional<Caption> from_png(const std::map<std::string, std::string>& text) {
@@ -27,8 +28,9 @@ std::optional<Caption> from_png(const std::map<std::string, std::string>& text) 
     if (at == text.end()) continue;
     const bool parameters = at->first == "parameters";
     const std::string value = parameters ? prompt_of_parameters(at->second) : trim(at->second);
-    // "{...}" is a program's graph or settings, not a caption.
-    if (!value.empty() && value.front() != '{') return Caption{value, "png:" + at->first};
+    if (!first_invalid_utf8(value) && !is_program_text(value)) {
+      return Caption{value, "png:" + at->first};
+    }
   }
   return std::nullopt;
 }
@@ -61,7 +63,7 @@ std::optional<Caption> find(const Data& data, const char* name, const char* sour
   const auto at = data.findKey(Key(name));
   if (at == data.end()) return std::nullopt;
   const std::string value = trim(text(*at));
-  if (value.empty() || value.front() == '{' || first_invalid_utf8(value)) return std::nullopt;
+  if (first_invalid_utf8(value) || is_program_text(value)) return std::nullopt;
   return Caption{value, source};
 }
 
@@ -77,9 +79,9 @@ std::optional<Caption> from_metadata(Exiv2::Image& image) {
   for (const Field& field : kExif) {
     if (auto found = find<Exiv2::ExifData, Exiv2::ExifKey>(image.exifData(), field.key,
                                                            field.source, exif_text)) {
-      const bool parameters = found->text.find("\nSteps:") != std::string::npos;
+      const bool parameters = ("\n" + found->text).find("\nSteps:") != std::string::npos;
       if (parameters) found->text = prompt_of_parameters(found->text);
-      return found;
+      if (!found->text.empty()) return found;
     }
   }
   const auto plain = [](const Exiv2::Iptcdatum& datum) { return datum.toString(); };

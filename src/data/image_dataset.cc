@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/text.h"
+#include "data/caption_report.h"
 #include "data/picture_index.h"
 
 namespace lora {
@@ -149,7 +150,7 @@ void take_facts(ImageRecord& record, const ImageFacts& facts) {
   }
 }
 
-void find_text(ImageRecord& record, const ImageDataOptions& options, const CaptionTable& table,
+void find_text(ImageRecord& record, const ImageDataOptions& options, const TableCaptions& tables,
                ImageFacts& facts) {
   std::function<std::string()> model;
   if (options.captioner) {
@@ -161,18 +162,18 @@ void find_text(ImageRecord& record, const ImageDataOptions& options, const Capti
       return facts.model_captions[options.captioner_name] = options.captioner(image);
     };
   }
-  record.found = find_caption(record.file, table, facts.embedded, model);
+  record.found = find_caption(record.file, tables, facts.embedded, model);
   record.caption = apply_rules(record.found.text, options.captions);
 }
 
-void fill_record(ImageRecord& record, const ImageDataOptions& options, const CaptionTable& table,
+void fill_record(ImageRecord& record, const ImageDataOptions& options, const TableCaptions& tables,
                  ImageFactsCache& cache) {
   if (record.verdict == PictureVerdict::broken) return;
   try {
     ImageFacts& facts = cache.at(record.sha256);
     take_facts(record, facts);
     judge(record, options);
-    if (record.verdict == PictureVerdict::used) find_text(record, options, table, facts);
+    if (record.verdict == PictureVerdict::used) find_text(record, options, tables, facts);
   } catch (const Error& error) {
     set_aside(record, PictureVerdict::broken, without_path(error.what(), record.file));
   }
@@ -199,16 +200,12 @@ void find_duplicates(std::vector<ImageRecord>& records, bool keep) {
   }
 }
 
-void add_warnings(ImageScan& scan, const ImageDataOptions& options, const CaptionTable& table) {
-  std::vector<ImageFile> files;
-  std::size_t small = 0, empty = 0;
+void add_warnings(ImageScan& scan, const ImageDataOptions& options, const TableCaptions& tables) {
+  std::size_t small = 0;
   for (const ImageRecord& record : scan.records) {
-    files.push_back(record.file);
     small += record.verdict == PictureVerdict::too_small;
-    empty += record.verdict == PictureVerdict::used && record.caption.empty();
   }
-  const std::vector<std::string> missing = table.without_picture(files);
-  if (!missing.empty()) {
+  if (const auto& missing = tables.without_picture(); !missing.empty()) {
     scan.warnings.push_back(join(
         missing.size(), " entries of the metadata have no picture (first: ", missing.front(), ")"));
   }
@@ -217,10 +214,23 @@ void add_warnings(ImageScan& scan, const ImageDataOptions& options, const Captio
                                  least_side(options),
                                  "; a lower resolution would use them, upscaling blurs them"));
   }
-  if (empty > 0) {
-    scan.warnings.push_back(join(empty, " pictures have no caption and no name that says what ",
-                                 "they show; write captions, or give a trigger word"));
+  for (std::string& warning : caption_warnings(scan.used())) {
+    scan.warnings.push_back(std::move(warning));
   }
+}
+
+// The table that is named, else those of the folders, but for the one that is being written.
+std::vector<CaptionTable> read_tables(const ImageDataOptions& options, const ImageFolder& found) {
+  if (!options.metadata.empty()) return {CaptionTable::read(options.metadata, options.columns)};
+  const auto plain = [](const Path& path) {
+    return std::filesystem::weakly_canonical(path).replace_extension();
+  };
+  std::vector<CaptionTable> tables;
+  for (const Path& path : found.tables) {
+    if (!options.result.empty() && plain(options.result) == plain(path)) continue;
+    tables.push_back(CaptionTable::read(path, options.columns));
+  }
+  return tables;
 }
 
 [[noreturn]] void fail_without_pictures(const ImageScan& scan, const Path& folder) {
@@ -255,20 +265,19 @@ std::vector<const ImageRecord*> ImageScan::used() const& {
 
 ImageScan scan_images(const ImageDataOptions& options, ImageFactsCache& cache,
                       const ImageProgress& progress) {
-  const std::vector<ImageFile> files = list_images(options.folder);
-  const CaptionTable table = options.metadata.empty()
-                                 ? CaptionTable::find(options.folder, options.result)
-                                 : CaptionTable::read(options.metadata);
+  const ImageFolder found = list_images(options.folder);
+  const TableCaptions tables(read_tables(options, found), found.pictures, options.folder);
   ImageScan scan;
-  for (const ImageFile& file : files) scan.records.push_back({.file = file});
+  scan.warnings = found.left_out;
+  for (const ImageFile& file : found.pictures) scan.records.push_back({.file = file});
   Looker(options, cache, progress).look_at_all(scan.records);
   std::size_t done = 0;
   for (ImageRecord& record : scan.records) {
-    fill_record(record, options, table, cache);
-    if (options.captioner && progress) progress("captions", ++done, files.size());
+    fill_record(record, options, tables, cache);
+    if (options.captioner && progress) progress("captions", ++done, scan.records.size());
   }
   find_duplicates(scan.records, options.keep_duplicates);
-  add_warnings(scan, options, table);
+  add_warnings(scan, options, tables);
   if (scan.used().empty()) fail_without_pictures(scan, options.folder);
   return scan;
 }

@@ -12,6 +12,7 @@
 
 #include "config/groups.h"
 #include "data/buckets.h"
+#include "data/caption_rules.h"
 #include "data/captions.h"
 #include "data/image_checks.h"
 
@@ -19,7 +20,8 @@ namespace lora {
 
 struct ImageDataOptions {
   Path folder;
-  Path metadata;         // empty: metadata.csv or metadata.jsonl of the folder
+  Path metadata;         // a table; empty: metadata.csv or metadata.jsonl of each folder
+  CaptionColumns columns;
   Path result;           // a metadata file of the folder that is written, not read (`lora label`)
   ImageConfig images;    // sizes: resolution, buckets and what belongs to them
   bool upscale = false;  // enlarge pictures that are too small
@@ -55,7 +57,7 @@ std::string path_of(const ImageRecord& record);
 
 struct ImageScan {
   std::vector<ImageRecord> records;   // in the order of list_images
-  std::vector<std::string> warnings;  // about the folder as a whole
+  std::vector<std::string> warnings;  // about the folder as a whole, and what was left out
 
   std::vector<const ImageRecord*> used() const&;  // point into `records`
   std::vector<const ImageRecord*> used() && = delete;

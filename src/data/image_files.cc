@@ -2,31 +2,40 @@
 #include "data/image_files.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <map>
+#include <set>
 
 #include "base/error.h"
 #include "base/folders.h"
 #include "base/text.h"
+#include "data/masks.h"
 
 namespace lora {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 9> kEndings = {".png",  ".jpg",  ".jpeg", ".webp", ".tif",
-                                                      ".tiff", ".avif", ".gif",  ".bmp"};
+constexpr std::string_view kEndings[] = {".png",  ".jpg",  ".jpeg", ".jfif", ".jpe",
+                                         ".webp", ".tif",  ".tiff", ".avif", ".heic",
+                                         ".heif", ".jxl",  ".gif",  ".bmp"};
+constexpr std::string_view kSidecars[] = {".txt", ".caption", ".json"};
+constexpr std::string_view kTables[] = {"metadata.csv", "metadata.jsonl"};
 
-bool is_picture(const Path& path) {
-  const std::string ending = lower_ascii(path.extension().string());
-  return std::find(kEndings.begin(), kEndings.end(), ending) != kEndings.end();
+// What systems, and this and other programs, put beside pictures.
+constexpr std::string_view kSystemFolders[] = {"__macosx", "@eadir", "$recycle.bin"};
+constexpr std::string_view kUsualFiles[] = {"thumbs.db", "desktop.ini", "prepare_report.tsv",
+                                            "readme.md", "license",     "license.txt"};
+constexpr std::string_view kUsualEndings[] = {".npz"};  // latents of other trainers
+
+template <typename Words>
+bool is_one_of(const Words& words, const std::string& word) {
+  return std::ranges::find(words, word) != std::end(words);
 }
 
-// A folder, or a link that leads nowhere, rather than a pipe or a file of another kind.
-bool may_hold_pictures(const Path& path) {
-  std::error_code error;
-  return fs::is_directory(path, error) || (error && !path.has_extension());
+std::string ending_of(const Path& path) { return lower_ascii(path.extension().string()); }
+std::string folder_of(const std::string& relative) {
+  return Path(relative).parent_path().generic_string();
 }
 
 // The innermost folder called "N_name" decides.
@@ -44,7 +53,139 @@ void read_kohya_folder(ImageFile& file) {
   }
 }
 
-std::string found_text(const std::map<std::string, int>& endings) {
+struct OtherFile {
+  Path path;
+  std::string relative;
+  bool readable = true, read = false;
+};
+
+struct Listing {
+  std::vector<ImageFile> pictures;
+  std::vector<OtherFile> others;
+};
+
+// A folder, or a link that leads nowhere, rather than a pipe or a file of another kind.
+bool may_hold_pictures(const Path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error) || (error && !path.has_extension());
+}
+
+bool in_system_folder(const std::string& relative) {
+  return std::ranges::any_of(Path(relative).parent_path(), [](const Path& part) {
+    return is_one_of(kSystemFolders, lower_ascii(part.string()));
+  });
+}
+
+Listing walk(const Path& folder) {
+  Listing found;
+  for (const FoundFile& file : files_below(folder)) {
+    if (in_system_folder(file.relative)) continue;
+    const bool readable = file.problem.empty();
+    if (is_one_of(kEndings, ending_of(file.path)) || (!readable && may_hold_pictures(file.path))) {
+      found.pictures.push_back({file.path, file.relative, 1, "", file.problem, {}});
+      read_kohya_folder(found.pictures.back());
+    } else {
+      found.others.push_back({file.path, file.relative, readable});
+    }
+  }
+  return found;
+}
+
+// Gives every picture the files beside it that may hold its caption.
+void find_sidecars(Listing& found) {
+  std::map<std::string, OtherFile*> by_name;  // with the ending in lower case
+  for (OtherFile& other : found.others) {
+    const std::string ending = ending_of(other.path);
+    if (!other.readable || !is_one_of(kSidecars, ending)) continue;
+    const std::string stem = Path(other.relative).replace_extension().generic_string();
+    by_name.try_emplace(stem + ending, &other);
+  }
+  for (ImageFile& picture : found.pictures) {
+    const std::string stem = Path(picture.relative).replace_extension().generic_string();
+    for (const std::string_view ending : kSidecars) {
+      for (const std::string& name : {stem, picture.relative}) {
+        const auto at = by_name.find(name + std::string(ending));
+        if (at == by_name.end()) continue;
+        picture.beside.push_back(at->second->path);
+        at->second->read = true;
+      }
+    }
+  }
+}
+
+// metadata.csv, else metadata.jsonl, of each folder; what `lora prepare` writes holds both.
+std::vector<Path> find_tables(Listing& found) {
+  std::map<std::string, Path> tables;  // by folder
+  for (const std::string_view name : kTables) {
+    for (OtherFile& other : found.others) {
+      if (!other.readable || lower_ascii(other.path.filename().string()) != name) continue;
+      other.read = true;
+      tables.try_emplace(folder_of(other.relative), other.path);
+    }
+  }
+  std::vector<Path> paths;
+  for (const auto& [folder, path] : tables) paths.push_back(path);
+  return paths;
+}
+
+std::string top_of(const std::string& relative) {
+  const std::size_t end = relative.find('/');
+  return end == std::string::npos ? "" : lower_ascii(relative.substr(0, end));
+}
+
+// "2 masks (first: ...)": removes what `is_out` names and tells of it.
+template <typename Predicate>
+void leave_out(std::vector<ImageFile>& pictures, Predicate is_out, const std::string& what,
+               const std::string& why, std::vector<std::string>& told) {
+  const auto out = std::ranges::stable_partition(pictures, [&](const ImageFile& picture) {
+    return !is_out(picture);
+  });
+  if (out.empty()) return;
+  std::set<std::string> folders;
+  for (const ImageFile& picture : out) folders.insert(folder_of(picture.relative));
+  told.push_back(join("left out: ", out.size(), " ", what, " (first: ", out.begin()->relative,
+                      folders.size() > 1 ? join("; ", folders.size(), " folders") : "", "): ",
+                      why));
+  pictures.erase(out.begin(), out.end());
+}
+
+// The layout of kohya's GUI: pictures in img/N_name; class pictures, samples and logs beside img.
+void leave_project_parts(std::vector<ImageFile>& pictures, std::vector<std::string>& told) {
+  constexpr std::string_view kParts[] = {"log", "logs", "model", "models", "reg"};
+  const bool project = std::ranges::any_of(pictures, [](const ImageFile& picture) {
+    return top_of(picture.relative) == "img" && !picture.concept_name.empty();
+  });
+  if (!project) return;
+  leave_out(
+      pictures,
+      [&](const ImageFile& picture) { return is_one_of(kParts, top_of(picture.relative)); },
+      "pictures in the folders log, model and reg of a project",
+      "class pictures, samples and logs are not trained; name a folder of them to train on it",
+      told);
+}
+
+// What was not read, by ending.
+void tell_others(const Listing& found, std::vector<std::string>& told) {
+  std::map<std::string, std::pair<std::size_t, std::string>> endings;  // count, first
+  for (const OtherFile& other : found.others) {
+    const std::string name = lower_ascii(other.path.filename().string());
+    const std::string ending = ending_of(other.path);
+    if (other.read || is_one_of(kUsualFiles, name) || is_one_of(kUsualEndings, ending)) continue;
+    auto& [count, first] = endings[ending];
+    if (count++ == 0) first = other.relative;
+  }
+  if (endings.empty()) return;
+  std::vector<std::string> parts;
+  for (const auto& [ending, files] : endings) {
+    parts.push_back(join(files.first, " ", ending.empty() ? "without ending" : ending, " (",
+                         files.first > 1 ? "first: " : "", files.second, ")"));
+  }
+  told.push_back("not read: " + join_words(parts));
+}
+
+std::string found_text(const std::vector<OtherFile>& others) {
+  std::map<std::string, int> endings;
+  for (const OtherFile& other : others) ++endings[other.path.extension().string()];
   std::vector<std::string> parts;
   for (const auto& [ending, count] : endings) {
     parts.push_back(join(count, " ", ending.empty() ? "without ending" : ending));
@@ -52,33 +193,36 @@ std::string found_text(const std::map<std::string, int>& endings) {
   return parts.empty() ? "no files at all" : join_words(parts);
 }
 
+std::string endings_text() {
+  const std::vector<std::string> words(std::begin(kEndings), std::end(kEndings));
+  return join_words(words, " ");
+}
+
 }  // namespace
 
-std::vector<ImageFile> list_images(const Path& folder) {
+ImageFolder list_images(const Path& folder) {
   std::error_code ignored;
   if (!fs::exists(folder, ignored)) fail_usage(folder.string(), ": no such folder; check the path");
   if (!fs::is_directory(folder, ignored)) {
     fail_usage(folder.string(), ": is a file, expected a folder of pictures; name its folder");
   }
-  std::vector<ImageFile> files;
-  std::map<std::string, int> others;
-  for (const FoundFile& found : files_below(folder)) {
-    const bool picture = is_picture(found.path);
-    if (!picture && (found.problem.empty() || !may_hold_pictures(found.path))) {
-      ++others[found.path.extension().string()];
-      continue;
-    }
-    ImageFile file{found.path, found.relative, 1, "", found.problem};
-    read_kohya_folder(file);
-    files.push_back(std::move(file));
+  Listing found = walk(folder);
+  if (found.pictures.empty()) {
+    fail_usage(folder.string(), ": no pictures (looked for ", endings_text(),
+               " in it and below; found ", found_text(found.others), "); check the path");
   }
-  if (files.empty()) {
-    fail_usage(folder.string(),
-               ": no pictures (looked for .png .jpg .jpeg .webp .tif .tiff .avif .gif "
-               ".bmp in it and below; found ",
-               found_text(others), "); check the path");
-  }
-  return files;
+  find_sidecars(found);
+  ImageFolder result;
+  result.tables = find_tables(found);
+  const std::set<std::string> masks = masks_among(found.pictures);
+  leave_out(
+      found.pictures,
+      [&](const ImageFile& picture) { return masks.contains(picture.relative); }, "masks",
+      "every part of a picture is trained; no loss here uses masks", result.left_out);
+  leave_project_parts(found.pictures, result.left_out);
+  tell_others(found, result.left_out);
+  result.pictures = std::move(found.pictures);
+  return result;
 }
 
 }  // namespace lora

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/text.h"
+#include "data/caption_rules.h"
 #include "data/shuffle.h"
 
 namespace lora {
@@ -43,7 +44,8 @@ std::string content_of(const std::vector<const std::vector<ImageEntry>*>& lists,
                        const Config& config) {
   const ImageConfig& images = config.images;
   std::string text = join(config.length.batch_size, " ", images.flip, " ", images.caption_dropout,
-                          " ", images.caption_shuffle, " ", images.keep_tokens);
+                          " ", images.caption_shuffle, " ", images.keep_tokens, " ",
+                          images.caption_shuffle ? images.trigger_word : "");
   for (const auto* list : lists) {
     text += join("\n", list->size());
     for (const ImageEntry& entry : *list) {
@@ -115,7 +117,9 @@ std::string augmented_caption(const std::string& caption, const ImageConfig& con
   if (!config.caption_shuffle) return caption;
   std::vector<std::string> tags;
   for (const std::string& tag : split(caption, ',')) tags.push_back(trim(tag));
-  const auto keep = std::min(tags.size(), static_cast<std::size_t>(config.keep_tokens));
+  const std::size_t first = std::max(static_cast<std::size_t>(config.keep_tokens),
+                                     trigger_parts(caption, config.trigger_word));
+  const std::size_t keep = std::min(tags.size(), first);
   std::vector<std::string> rest(tags.begin() + static_cast<std::ptrdiff_t>(keep), tags.end());
   shuffle(rest, random);
   tags.resize(keep);

@@ -52,7 +52,8 @@ class ImageSource {
   EpochOrder order_;
 };
 
-// A caption as one step sees it: dropped, or its tags behind `keep_tokens` shuffled.
+// A caption as one step sees it: dropped, or its tags shuffled behind the first `keep_tokens`, and
+// behind the trigger word where the caption begins with it.
 std::string augmented_caption(const std::string& caption, const ImageConfig& config,
                               std::int64_t seed, std::int64_t number);
 

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 
@@ -34,6 +35,29 @@ std::string text(const std::vector<ImageItem>& items) {
 }
 
 }  // namespace
+
+TEST(ImageSource, ShufflingLeavesTheTriggerInFront) {
+  ImageConfig config;
+  config.caption_shuffle = true;
+  config.trigger_word = "zq";
+  std::set<std::string> seen;
+  for (std::int64_t i = 0; i < 40; ++i) {
+    const std::string caption = augmented_caption("ZQ toy, a, b, c, d", config, 1, i);
+    EXPECT_TRUE(caption.starts_with("ZQ toy, ")) << caption;
+    seen.insert(caption);
+  }
+  EXPECT_GT(seen.size(), 5U);
+  config.keep_tokens = 3;
+  EXPECT_TRUE(augmented_caption("zq, a, b, c, d", config, 1, 2).starts_with("zq, a, b, "));
+  config = {};
+  config.caption_shuffle = true;
+  config.trigger_word = "zq";
+  std::size_t moved = 0;  // a caption that does not begin with it is shuffled whole
+  for (std::int64_t i = 0; i < 40; ++i) {
+    moved += !augmented_caption("a, zq, b, c", config, 1, i).starts_with("a, ");
+  }
+  EXPECT_GT(moved, 5U);
+}
 
 TEST(ImageSource, EveryPictureOnceAnEpochAndHalfReplay) {
   ImageSource source(entries(30), entries(50), {}, config_of(8, 0.5));

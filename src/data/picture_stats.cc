@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "data/caption_rules.h"
 #include "data/data_stats.h"
 
 namespace lora {
@@ -94,8 +95,8 @@ DataStats picture_stats(const std::vector<ImageRecord>& records, const std::stri
     if (is_list(caption)) stats.shares["tags"] += one;
     if (caption.find('_') != std::string::npos) stats.shares["underscores"] += one;
     if (stats.trigger.empty()) continue;
-    if (caption.find(stats.trigger) != std::string::npos) stats.shares["trigger"] += one;
-    if (trim(caption).starts_with(stats.trigger)) stats.shares["trigger_first"] += one;
+    if (holds_word(caption, stats.trigger)) stats.shares["trigger"] += one;
+    if (trigger_parts(caption, stats.trigger) > 0) stats.shares["trigger_first"] += one;
   }
   stats.terms = terms.finish();
   return stats;

@@ -168,8 +168,8 @@ TEST(PrepareImages, NamesWhatIsWrong) {
   ImageFactsCache cache;
   EXPECT_EQ(message([&] { scan_images(options, cache); }),
             empty.string() +
-                ": no pictures (looked for .png .jpg .jpeg .webp .tif .tiff .avif .gif .bmp in it "
-                "and below; found 1 .md); check the path");
+                ": no pictures (looked for .png .jpg .jpeg .jfif .jpe .webp .tif .tiff .avif .heic "
+                ".heif .jxl .gif .bmp in it and below; found 1 .md); check the path");
   options.folder = empty / "nowhere";
   EXPECT_EQ(message([&] { scan_images(options, cache); }),
             (empty / "nowhere").string() + ": no such folder; check the path");

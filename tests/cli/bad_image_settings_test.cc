@@ -67,8 +67,8 @@ std::vector<BadInput> settings() {
       {"no_pictures",
        [](const Place& p) { p.remove("data/a.png"); },
        {},
-       "@/data: no pictures (looked for .png .jpg .jpeg .webp .tif .tiff .avif .gif .bmp in it and "
-       "below; found 1 .txt); check the path"},
+       "@/data: no pictures (looked for .png .jpg .jpeg .jfif .jpe .webp .tif .tiff .avif .heic .heif "
+       ".jxl .gif .bmp in it and below; found 1 .txt); check the path"},
       {"no_data",
        nothing,
        {"train_data_dir=@/none"},
