@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/json_text.h"
+#include "base/log.h"
 #include "base/shown.h"
 #include "base/text.h"
 #include "cli/command_line.h"
@@ -44,6 +45,11 @@ PictureJob job_of(const CommandLine& line) {
           .output = line.text("--output")};
 }
 
+void warn_if_cut(const ImageSession& session, const std::string& prompt, std::int64_t positions) {
+  const std::string note = cut_prompt_note(session.prompts, prompt, positions);
+  if (!note.empty()) warn(note);
+}
+
 }  // namespace
 
 int generate_images(const CommandLine& line) {
@@ -51,6 +57,8 @@ int generate_images(const CommandLine& line) {
   const std::vector<NamedVersion> versions =
       name_versions(line.list("--version"), line.text("--root"));
   const ImageSession session = open_image_session(session_options(line));
+  for (const std::string& prompt : job.prompts) warn_if_cut(session, prompt, job.request.positions);
+  warn_if_cut(session, job.request.negative, job.request.positions);
   const Size size = line.given("--size") ? parse_size(line.text("--size"), "--size")
                                          : Size{session.side(), session.side()};
   job.request.width = size.width;

@@ -2,6 +2,7 @@
 #include "models/sd_prompts.h"
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "io/aten.h"
 #include "models/sd_kinds.h"
 
@@ -27,6 +28,18 @@ SdPrompts SdPrompts::load(const Path& base, SdKind kind) {
 
 std::int64_t SdPrompts::length(const std::string& prompt) const {
   return static_cast<std::int64_t>(first_->encode_plain(prompt).size());
+}
+
+std::string cut_prompt_note(const SdPrompts& prompts, const std::string& prompt,
+                            std::int64_t positions) {
+  const std::int64_t length = prompts.length(prompt);
+  if (length <= positions) return "";
+  constexpr std::size_t kShown = 40;
+  std::string shown = prompt.substr(0, kShown);
+  while (!shown.empty() && first_invalid_utf8(shown)) shown.pop_back();
+  return join("prompt '", shown, prompt.size() > kShown ? "..." : "", "': longer than the text ",
+              "encoder reads (found ", length, " tokens, expected at most ", positions,
+              "); the rest is left out: shorten it");
 }
 
 at::Tensor SdPrompts::ids(const std::vector<std::string>& prompts, std::int64_t positions,

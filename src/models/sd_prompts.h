@@ -31,6 +31,10 @@ class SdPrompts {
   std::shared_ptr<const ClipTokenizer> first_, second_;
 };
 
+// "" where the text encoder reads the whole prompt; else what it leaves out, in words.
+std::string cut_prompt_note(const SdPrompts& prompts, const std::string& prompt,
+                            std::int64_t positions);
+
 // Both encoders' states of the prompts.
 TextStates encode_prompts(const StableDiffusion& sd, const SdPrompts& prompts,
                           const std::vector<std::string>& texts, std::int64_t positions = 75,

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/numbers.h"
 #include "base/text.h"
+#include "data/caption_report.h"
 
 namespace lora {
 
@@ -18,6 +19,7 @@ ImageDataOptions image_data_options(const Config& config) {
   ImageDataOptions options;
   options.folder = config.data.train_data_dir;
   options.metadata = config.data.metadata_path;
+  options.columns = config.data.columns;
   options.images = config.images;
   options.keep_duplicates = true;  // the user's repeats are meant
   options.captions.trigger = config.images.trigger_word;
@@ -31,6 +33,34 @@ std::vector<ImageEntry> entries(const std::vector<ImageRecord>& records) {
     list.push_back({record.caption, record.fit.bucket, record.file.repeats, record.sha256});
   }
   return list;
+}
+
+std::vector<std::string> picture_lines(const Config& config,
+                                       const std::vector<ImageRecord>& pictures) {
+  std::vector<const ImageRecord*> all;
+  for (const ImageRecord& record : pictures) all.push_back(&record);
+  std::vector<std::string> lines;
+  const std::string folders = picture_folders(all);
+  if (!folders.empty()) lines.push_back("folders: " + folders);
+  lines.push_back("captions: " + caption_sources(all));
+  if (!config.images.caption_shuffle) return lines;
+  const std::string& trigger = config.images.trigger_word;
+  lines.push_back(join("captions: their parts are shuffled behind the first ",
+                       config.images.keep_tokens, " (keep_tokens)",
+                       trigger.empty() ? "" : "; the trigger '" + trigger + "' stays in front"));
+  return lines;
+}
+
+std::vector<std::string> cut_prompts(const Config& config, const SdPrompts& prompts) {
+  std::vector<std::string> all = config.sampling.sample_prompts;
+  all.push_back(config.sampling.sample_negative);
+  all.push_back(config.prior.class_prompt);
+  std::vector<std::string> notes;
+  for (const std::string& prompt : all) {
+    const std::string note = cut_prompt_note(prompts, prompt, config.images.max_token_length);
+    if (!note.empty()) notes.push_back("warning: " + note + ", or raise max_token_length");
+  }
+  return notes;
 }
 
 Size parse_size(const std::string& text, const std::string& where) {

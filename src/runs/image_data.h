@@ -18,6 +18,11 @@ ImageDataOptions image_data_options(const Config& config);
 std::vector<ImageEntry> entries(const std::vector<ImageRecord>& records);
 // sample_prompts with their size, steps, seed and sampler.
 std::vector<ImageRequest> sample_requests(const Config& config);
+// For the report: the folders of the pictures, where their captions came from, what shuffling does.
+std::vector<std::string> picture_lines(const Config& config,
+                                       const std::vector<ImageRecord>& pictures);
+// Warnings of the prompts that the text encoder would read in part.
+std::vector<std::string> cut_prompts(const Config& config, const SdPrompts& prompts);
 // "512x768" -> width, height. Throws Error (usage).
 Size parse_size(const std::string& text, const std::string& where);
 

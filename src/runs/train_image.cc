@@ -81,7 +81,8 @@ class ImageRun final : public TrainTask {
       cache_.of(*sd_, record, false);
     }
     if (!config_.prior.prior_preservation) return;
-    read_prior();
+    draw_class_images(config_, drawn_, *sd_, prompts_);
+    add_drawn_prior();
     make_objective();
   }
 
@@ -89,8 +90,12 @@ class ImageRun final : public TrainTask {
     std::vector<std::string> lines = notes_;
     lines.push_back(
         fmt::format("data: {} pictures of {}", train_.size(), config_.data.train_data_dir));
+    for (std::string& line : picture_lines(config_, train_)) lines.push_back(std::move(line));
     if (!validation_.empty()) {
       lines.push_back(fmt::format("validation: {} pictures", validation_.size()));
+    }
+    if (config_.prior.prior_preservation) {
+      lines.push_back(class_images_text(config_, drawn_, std::ssize(prior_)));
     }
     if (config_.increment.replay > 0) {
       lines.push_back(fmt::format("replay: {} old pictures an epoch, of {} of the parent's",
@@ -220,7 +225,8 @@ class ImageRun final : public TrainTask {
     return stats;
   }
 
-  std::vector<ImageRecord> scan(const ImageDataOptions& options) {
+  // Of class pictures the captions do not matter.
+  std::vector<ImageRecord> scan(const ImageDataOptions& options, bool with_captions = true) {
     ImageFactsCache facts;
     const ImageScan scan = scan_images(options, facts);
     for (const ImageRecord& record : scan.records) {
@@ -229,7 +235,10 @@ class ImageRun final : public TrainTask {
         notes_.push_back("left out " + record.file.relative + ": " + record.problem);
       }
     }
-    notes_.insert(notes_.end(), scan.warnings.begin(), scan.warnings.end());
+    for (const std::string& text : scan.warnings) {
+      const bool told = text.starts_with("left out:") || text.starts_with("not read:");
+      if (told || with_captions) notes_.push_back((told ? "" : "warning: ") + text);
+    }
     std::vector<ImageRecord> used;
     for (const ImageRecord* record : scan.used()) used.push_back(*record);
     return used;
@@ -246,6 +255,8 @@ class ImageRun final : public TrainTask {
     } else if (config_.data.validation_split > 0) {
       validation_ = take_validation(train_, config_.data.validation_split, config_.seed);
     }
+    if (config_.prior.prior_preservation) read_own_prior();
+    for (std::string& note : cut_prompts(config_, prompts_)) notes_.push_back(std::move(note));
   }
 
   // The pictures that the parent's manifest names, where their bytes are still the same.
@@ -257,13 +268,32 @@ class ImageRun final : public TrainTask {
     replay_problems_ = std::move(replay.problems);
   }
 
-  void read_prior() {
+  std::vector<ImageRecord> class_pictures(const Path& folder) {
     ImageDataOptions options = options_;
-    options.folder = class_images(config_, *sd_, prompts_);
+    options.folder = folder;
     options.metadata.clear();
     options.captions = {};
-    prior_ = scan(options);
-    for (ImageRecord& record : prior_) record.caption = config_.prior.class_prompt;
+    std::vector<ImageRecord> records = scan(options, false);
+    for (ImageRecord& record : records) record.caption = config_.prior.class_prompt;
+    return records;
+  }
+
+  // A folder that is not there, or empty, has none.
+  void read_own_prior() {
+    const Path folder = config_.prior.class_data_dir;
+    std::error_code ignored;
+    if (!folder.empty() && !std::filesystem::is_empty(folder, ignored) && !ignored) {
+      prior_ = class_pictures(folder);
+    }
+    drawn_ = plan_class_images(config_, std::ssize(prior_));
+  }
+
+  void add_drawn_prior() {
+    if (drawn_.wanted > 0) {
+      for (ImageRecord& record : class_pictures(drawn_.folder)) {
+        if (std::ssize(prior_) < config_.prior.num_class_images) prior_.push_back(record);
+      }
+    }
     info(fmt::format("class pictures: {}", prior_.size()));
   }
 
@@ -314,6 +344,7 @@ class ImageRun final : public TrainTask {
   SdPrompts prompts_;
   LatentCache cache_;
   std::vector<ImageRecord> train_, old_, prior_, validation_;
+  DrawnPictures drawn_;
   std::vector<std::string> notes_, replay_problems_;
   std::int64_t too_small_ = 0, train_too_small_ = 0;
   DataStats stats_;      // of the new pictures
