@@ -12,7 +12,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   lora::fuzz::attempt([&] { lora::CaptionTable::read(folder.file("meta.json", text)); });
   for (const char* name : {"a.txt", "a.json"}) {
     lora::fuzz::attempt([&] {
-      const auto caption = lora::sidecar_caption({.beside = {folder.file(name, text)}});
+      lora::ImageFile picture;
+      picture.beside = {folder.file(name, text)};
+      const auto caption = lora::sidecar_caption(picture);
       if (caption) lora::apply_rules(caption->text, {.trigger = "zyx"});
     });
   }
