@@ -170,6 +170,20 @@ const std::vector<Case>& cases() {
        not_readable("a damaged or incomplete WebP file")},
       {"truncated_avif", "a.avif", [](const Path& p) { save_cut(p, 0.5); }, broken,
        not_readable("a damaged or incomplete AVIF or HEIF file")},
+      {"avif_called_heic", "a.heic",
+       [](const Path& p) {
+         save(Path(p).replace_extension(".avif"));
+         std::filesystem::rename(Path(p).replace_extension(".avif"), p);
+       }},
+      {"jpeg_called_jfif", "a.jfif",
+       [](const Path& p) {
+         save(Path(p).replace_extension(".jpg"));
+         std::filesystem::rename(Path(p).replace_extension(".jpg"), p);
+       }},
+      {"damaged_jpeg_xl", "a.jxl",
+       [](const Path& p) { save_bytes(p, std::string("\0\0\0\x0cJXL \r\n\x87\n\0\0", 14)); },
+       broken,
+       not_readable("a JPEG XL file that is damaged, or that this libvips does not read")},
       {"only_the_header", "a.png", [](const Path& p) { save_cut(p, 0.01); }, broken,
        not_readable("a damaged or incomplete PNG file")},
       {"no_bytes", "a.png", [](const Path& p) { save_bytes(p, ""); }, broken,

@@ -34,6 +34,8 @@ constexpr Kind kKinds[] = {
     {"tiff", 0, std::string_view("II+\0", 4), "tiffload", "VipsForeignLoadTiff"},
     {"tiff", 0, std::string_view("MM\0+", 4), "tiffload", "VipsForeignLoadTiff"},
     {"heif", 4, "ftyp", "heifload", "VipsForeignLoadHeif"},
+    {"jxl", 0, "\xff\x0a", "jxlload", "VipsForeignLoadJxl"},
+    {"jxl", 0, std::string_view("\0\0\0\x0cJXL ", 8), "jxlload", "VipsForeignLoadJxl"},
     {"gif", 0, "GIF8", "gifload", "VipsForeignLoadNsgif"},
     {"bmp", 0, "BM", nullptr, nullptr}};
 
@@ -65,6 +67,10 @@ struct Magic {
   std::string_view bytes, name;
 };
 
+// A module of libvips, which may be missing.
+constexpr std::string_view kJpegXl =
+    "a JPEG XL file that is damaged, or that this libvips does not read";
+
 // What files begin with, and what that says.
 constexpr Magic kMagic[] = {{0, "\x89PNG", "a damaged or incomplete PNG file"},
                             {0, "\xff\xd8", "a damaged or incomplete JPEG file"},
@@ -72,6 +78,8 @@ constexpr Magic kMagic[] = {{0, "\x89PNG", "a damaged or incomplete PNG file"},
                             {0, "II*", "a damaged or incomplete TIFF file"},
                             {0, "MM", "a damaged or incomplete TIFF file"},
                             {4, "ftyp", "a damaged or incomplete AVIF or HEIF file"},
+                            {0, "\xff\x0a", kJpegXl},
+                            {0, std::string_view("\0\0\0\x0cJXL ", 8), kJpegXl},
                             {0, "GIF8", "a damaged or incomplete GIF file"},
                             {0, "BM", "a damaged or incomplete BMP file"},
                             {0, "version https://git-lfs", "a Git LFS pointer: run `git lfs pull`"},
