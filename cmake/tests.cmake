@@ -39,6 +39,7 @@ target_compile_definitions(torch_tests PRIVATE LORA_KILL_LIBRARY="$<TARGET_FILE:
 set_source_files_properties(${CMAKE_SOURCE_DIR}/tests/cli/versions_test.cc
   ${CMAKE_SOURCE_DIR}/tests/cli/earlier_release_test.cc
   ${CMAKE_SOURCE_DIR}/tests/cli/hostile_test.cc
+  ${CMAKE_SOURCE_DIR}/tests/cli/interop_test.cc
   ${CMAKE_SOURCE_DIR}/tests/cli/running_test.cc PROPERTIES
   COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread>)
 foreach(target plain_tests torch_tests)

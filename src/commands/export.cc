@@ -6,6 +6,7 @@
 
 #include "base/draft.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/paths.h"
 #include "base/reading.h"
 #include "base/shown.h"
@@ -93,6 +94,7 @@ void export_kohya(const ExportArguments& a, const LocatedVersion& version,
     if (key.starts_with("ss_") || key.starts_with("modelspec.")) info.extra[key] = value;
   }
   write_new_file(path, reading([&] { return encode_kohya(adapter, info); }));
+  if (adapter.use_dora) warn(kohya_dora_caution(path.filename().string()));
 }
 
 struct Format {

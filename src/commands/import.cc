@@ -76,6 +76,9 @@ int run_import(const Arguments& arguments) {
     if (key.starts_with("ss_") || key.starts_with("modelspec.")) info.extra[key] = value;
   }
   write_adapter_files(draft.path(), adapter, info);
+  if (adapter.use_dora && adapter.kind != AdapterKind::llm) {
+    warn(kohya_dora_caution(info.name + ".safetensors"));
+  }
   const Version written = publish(draft, a.output, version);
   say(shown(fmt::format("{}: version {} ({} modules for {}, id {})", a.output, written.name,
                         adapter.modules.size(), kind_title(adapter.kind),

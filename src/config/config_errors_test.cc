@@ -273,6 +273,13 @@ const Broken kBroken[] = {
      {"train_data_dir=nowhere"},
      "command line: train_data_dir: no such file or folder (found 'nowhere', expected training "
      "data); relative paths start at the working directory"},
+    {"pictures_without_a_folder",
+     Base::none,
+     "base_model: examples/sd/base\nmetadata_path: examples/sd/base/model_index.json\n"
+     "output_dir: output/v1\n",
+     {},
+     "a.yaml: train_data_dir: missing (expected the folder of the pictures; metadata_path holds "
+     "their captions alone); add `train_data_dir: ...`"},
     {"bad_name",
      Base::text,
      "",

@@ -27,11 +27,12 @@ constexpr Field kData[] = {
     {.name = "train_data_dir",
      .member = in_data<&DataConfig::train_data_dir>,
      .help = "Training data: a file or folder of texts (JSON, JSONL, CSV, TXT), or a folder of "
-             "images with captions. Required, unless metadata_path names the file.",
+             "images with captions. Required, unless metadata_path names a file of texts.",
      .aliases = "train_data train_file instance_data_dir"},
     {.name = "metadata_path",
      .member = in_data<&DataConfig::metadata_path>,
-     .help = "A metadata.csv, metadata.jsonl or data file elsewhere.",
+     .help = "Images: a metadata.csv or metadata.jsonl elsewhere. Texts: the file that is read, "
+             "instead of train_data_dir.",
      .aliases = "metadata_file",
      .absent = "looked for in train_data_dir"},
     {.name = "validation_data",

@@ -112,7 +112,8 @@ constexpr Field kImage[] = {
      .task = Task::image},
     {.name = "train_text_encoder",
      .member = in_images<&ImageConfig::train_text_encoder>,
-     .help = "Adapters in the text encoder too. Learns new words better, forgets sooner.",
+     .help = "Adapters in the text encoder too. Learns new words better, forgets sooner. A parent "
+             "that adapts UNet and text encoder is continued in both.",
      .task = Task::image},
     {.name = "prediction_type",
      .member = in_images<&ImageConfig::prediction_type>,

@@ -116,6 +116,12 @@ void check_data_paths(const RuleContext& context) {
                                  "relative paths start at the working directory",
                                  *path));
   }
+  if (config.data.train_data_dir.empty() && !config.data.metadata_path.empty() &&
+      is_image_task(config)) {
+    context.say("train_data_dir",
+                "missing (expected the folder of the pictures; metadata_path holds their captions "
+                "alone); add `train_data_dir: ...`");
+  }
   constexpr std::string_view kRoles[] = {"instruction", "input",      "output", "system",
                                          "history",     "prompt",     "text",   "messages",
                                          "image",       "completion", "caption"};

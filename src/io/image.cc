@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "io/bmp.h"
+#include "io/png_text.h"
 
 namespace lora {
 namespace {
@@ -216,17 +217,11 @@ Image pixels_of(const VImage& image) {
   return {image.width(), image.height(), std::vector<std::uint8_t>(bytes, bytes + size)};
 }
 
-VImage as_vips(const Image& image, const std::map<std::string, std::string>& text) {
-  // Not a copy: the result is written before `image` goes.
-  VImage out =
-      VImage::new_from_memory(const_cast<std::uint8_t*>(image.rgb.data()), image.rgb.size(),
-                              image.width, image.height, 3, VIPS_FORMAT_UCHAR)
-          .copy(VImage::option()->set("interpretation", VIPS_INTERPRETATION_sRGB));
-  int i = 0;
-  for (const auto& [key, value] : text) {
-    out.set(join("png-comment-", i++, "-", key).c_str(), value.c_str());
-  }
-  return out;
+// Not a copy: the result is written before `image` goes.
+VImage as_vips(const Image& image) {
+  return VImage::new_from_memory(const_cast<std::uint8_t*>(image.rgb.data()), image.rgb.size(),
+                                 image.width, image.height, 3, VIPS_FORMAT_UCHAR)
+      .copy(VImage::option()->set("interpretation", VIPS_INTERPRETATION_sRGB));
 }
 
 }  // namespace
@@ -292,7 +287,7 @@ Image flip_horizontally(const Image& image) {
 Image crop_attention(const Image& image, int width, int height) {
   start_vips();
   try {
-    const VImage part = as_vips(image, {}).smartcrop(
+    const VImage part = as_vips(image).smartcrop(
         width, height, VImage::option()->set("interesting", VIPS_INTERESTING_ATTENTION));
     return pixels_of(part);
   } catch (const vips::VError& error) {
@@ -304,12 +299,12 @@ Image crop_attention(const Image& image, int width, int height) {
 std::string encode_png(const Image& image, const std::map<std::string, std::string>& text) {
   start_vips();
   try {
-    VipsBlob* blob = as_vips(image, text).pngsave_buffer();
+    VipsBlob* blob = as_vips(image).pngsave_buffer();
     std::size_t size = 0;
     const void* data = vips_blob_get(blob, &size);
     std::string bytes(static_cast<const char*>(data), size);
     vips_area_unref(VIPS_AREA(blob));
-    return bytes;
+    return with_png_text(bytes, text);  // libvips would compress them
   } catch (const vips::VError& error) {
     fail("PNG: cannot encode a picture of ", image.width, "x", image.height, ": ", reason(error));
   }

@@ -191,13 +191,15 @@ std::unique_ptr<Sampler> make(const NoiseSchedule& schedule, std::int64_t steps,
 }
 
 constexpr SamplerRow kSamplers[] = {
-    {"ddim", "deterministic; good from 25 steps", "leading", make<Ddim>},
-    {"euler", "Euler; good from 20 steps", "linspace", make<Euler, false>},
-    {"euler_a", "Euler ancestral: draws new noise at every step", "linspace", make<Euler, true>},
-    {"dpmpp_2m", "DPM-Solver++ 2M; good from 15 steps", "linspace", make<DpmPlusPlus, false>},
-    {"dpmpp_2m_karras", "DPM-Solver++ 2M on Karras' noise levels", "linspace",
+    {"ddim", "DDIM", "deterministic; good from 25 steps", "leading", make<Ddim>},
+    {"euler", "Euler", "Euler; good from 20 steps", "linspace", make<Euler, false>},
+    {"euler_a", "Euler a", "Euler ancestral: draws new noise at every step", "linspace",
+     make<Euler, true>},
+    {"dpmpp_2m", "DPM++ 2M", "DPM-Solver++ 2M; good from 15 steps", "linspace",
+     make<DpmPlusPlus, false>},
+    {"dpmpp_2m_karras", "DPM++ 2M Karras", "DPM-Solver++ 2M on Karras' noise levels", "linspace",
      make<DpmPlusPlus, true>},
-    {"pndm", "PNDM, the sampler that SD 1.5 was published with", "leading", make<Pndm>},
+    {"pndm", "PLMS", "PNDM, the sampler that SD 1.5 was published with", "leading", make<Pndm>},
 };
 
 }  // namespace

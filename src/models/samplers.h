@@ -46,6 +46,7 @@ class Sampler {
 
 struct SamplerRow {
   std::string_view name;
+  std::string_view webui;  // what WebUIs call it in a picture's parameters
   std::string_view help;
   // Timestep spacing where neither the caller nor the model (scheduler_config.json) names one.
   std::string_view spacing;

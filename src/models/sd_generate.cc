@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/table.h"
 #include "io/aten.h"
 #include "models/samplers.h"
 #include "models/sd_kinds.h"
@@ -77,8 +78,8 @@ std::map<std::string, std::string> png_parameters(const ImageRequest& request,
   std::string text = request.prompt;
   if (!request.negative.empty()) text += "\nNegative prompt: " + request.negative;
   text += fmt::format("\nSteps: {}, Sampler: {}, CFG scale: {:g}, Seed: {}, Size: {}x{}, Model: {}",
-                      request.steps, request.sampler, request.guidance, request.seed, request.width,
-                      request.height, model);
+                      request.steps, row_of(samplers(), "sampler", request.sampler).webui,
+                      request.guidance, request.seed, request.width, request.height, model);
   if (!version.empty() && version != "base") text += ", Lora: " + version;
   return {{"parameters", text}};
 }

@@ -55,6 +55,20 @@ std::string module_names(const std::vector<NamedLayer>& layers) {
   return join_words({names.begin(), names.end()});
 }
 
+void check_keys(const char* setting, const PeftPattern& pattern,
+                const std::vector<NamedLayer>& targets) {
+  for (const auto& [key, value] : pattern) {
+    const PeftPattern one = {{key, value}};
+    const bool meant = std::ranges::any_of(targets, [&](const NamedLayer& target) {
+      return match_pattern(one, target.name, setting).has_value();
+    });
+    if (!meant) {
+      fail_usage(setting, ": '", key, "' means no module that is trained (these are ",
+                 module_names(targets), "); use these names, or remove it");
+    }
+  }
+}
+
 at::Tensor uniform(at::IntArrayRef shape, double bound, at::Generator& random) {
   return at::empty(shape, at::kFloat).uniform_(-bound, bound, random);
 }
@@ -100,6 +114,18 @@ bool is_target(std::string_view target, std::string_view layer, bool is_conv) {
   return layer == target || layer.ends_with("." + std::string(target));
 }
 
+std::vector<NamedLayer> named_layers(const std::vector<std::string>& targets,
+                                     const std::vector<NamedLayer>& layers) {
+  std::vector<NamedLayer> chosen;
+  for (const NamedLayer& layer : layers) {
+    const bool wanted = std::ranges::any_of(targets, [&](const std::string& target) {
+      return is_target(target, layer.name, layer.layer->is_conv);
+    });
+    if (wanted) chosen.push_back(layer);
+  }
+  return chosen;
+}
+
 std::vector<NamedLayer> target_layers(const AdapterConfig& config,
                                       const std::vector<NamedLayer>& layers) {
   for (const std::string& target : config.target_modules) {
@@ -111,15 +137,12 @@ std::vector<NamedLayer> target_layers(const AdapterConfig& config,
                  module_names(layers), "); use these names, or attention, mlp, all-linear");
     }
   }
-  std::vector<NamedLayer> chosen;
-  for (const NamedLayer& layer : layers) {
-    const bool wanted = std::any_of(config.target_modules.begin(), config.target_modules.end(),
-                                    [&](const std::string& target) {
-                                      return is_target(target, layer.name, layer.layer->is_conv);
-                                    });
-    if (wanted) chosen.push_back(layer);
-  }
-  return chosen;
+  return named_layers(config.target_modules, layers);
+}
+
+void check_patterns(const AdapterConfig& config, const std::vector<NamedLayer>& targets) {
+  check_keys("rank_pattern", as_pattern(config.rank_pattern), targets);
+  check_keys("alpha_pattern", as_pattern(config.alpha_pattern), targets);
 }
 
 AdapterSize adapter_size(const AdapterConfig& config, const std::string& layer) {

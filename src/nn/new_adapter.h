@@ -17,10 +17,17 @@ namespace lora {
 // Throws Error (usage) for a regular expression that does not compile.
 bool is_target(std::string_view target, std::string_view layer, bool is_conv);
 
-// The layers that config.target_modules names, in the model's order. Throws Error (usage)
-// for a target that names no layer, listing the module names of the model.
+// The layers that one of `targets` names, in the model's order.
+std::vector<NamedLayer> named_layers(const std::vector<std::string>& targets,
+                                     const std::vector<NamedLayer>& layers);
+
+// The layers that config.target_modules names. Throws Error (usage) for a target that names no
+// layer, listing the module names of the model.
 std::vector<NamedLayer> target_layers(const AdapterConfig& config,
                                       const std::vector<NamedLayer>& layers);
+
+// Throws Error (usage) for a key of rank_pattern or alpha_pattern that means none of `targets`.
+void check_patterns(const AdapterConfig& config, const std::vector<NamedLayer>& targets);
 
 // Rank, alpha and scale of a layer: patterns first, then lora_rank and lora_alpha.
 struct AdapterSize {

@@ -62,6 +62,21 @@ TEST_F(NewAdapters, ChangeNothingAtFirst) {
   }
 }
 
+TEST_F(NewAdapters, APatternMustMeanAModule) {
+  config_.rank_pattern = {{"q_proj", 2}};
+  config_.alpha_pattern = {{"a\\..*1", 2}};
+  check_patterns(config_, layers());
+  config_.alpha_pattern = {{"proj", 2}};  // an end at a dot, not of a name
+  try {
+    check_patterns(config_, layers());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "alpha_pattern: 'proj' means no module that is trained (these are conv1, q_proj); "
+                 "use these names, or remove it");
+  }
+}
+
 TEST_F(NewAdapters, HaveTheSizesAndRangesOfPeft) {
   create_adapters(config_, 42, layers());
   EXPECT_EQ(q_.adapters[0].a.sizes(), at::IntArrayRef({4, 16}));

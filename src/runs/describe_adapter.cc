@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "io/adapters/adapter_writer.h"
 #include "io/adapters/algebra.h"
 #include "io/safetensors.h"
 #include "runs/describe.h"
@@ -64,6 +65,9 @@ Json warnings_of(const AdapterFile& adapter) {
   }
   if (!adapter.others.empty()) {
     list.push_back("holds tensors that are not LoRA; they are not used by this program");
+  }
+  if (adapter.use_dora && adapter.dialect == "kohya") {
+    list.push_back(kohya_dora_caution(adapter.path.filename().string()));
   }
   if (adapter.kind == AdapterKind::llm && adapter.max_rank() > 16) {
     list.push_back("rank above 16: a vLLM server needs --max-lora-rank");

@@ -110,6 +110,7 @@ std::vector<std::string> outcome_lines(const RunPlan& plan, const RunOutcome& ou
       fmt::format("{}: {} steps in {}, {}, {:.0f} {}/s", outcome.version->name, result.steps,
                   human_seconds(result.seconds), loss_change(result), speed, result.unit),
       "files: " + plan.config.output_dir};
+  if (const std::string caution = dora_caution(plan); !caution.empty()) lines.push_back(caution);
   if (!is_image_task(plan.config)) {
     lines.push_back(fmt::format("next: lora generate --base {} --version {} --prompt \"...\"",
                                 plan.config.base_model, plan.config.output_dir));

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "io/adapters/adapter_writer.h"
+#include "io/adapters/target_names.h"
 #include "models/models.h"
 #include "nn/new_adapter.h"
 #include "runs/warm_start.h"
@@ -33,6 +35,9 @@ Config settled(const Config& given, const std::optional<ParentVersion>& parent) 
     std::optional<double> peak;
     if (parent->located.version) peak = parent->located.version->recipe.peak_learning_rate;
     inherit(config, parent->weights, peak);
+    if (is_image_task(config) && adapts_both(parent->adapter)) {
+      config.images.train_text_encoder = true;
+    }
   }
   if (config.adapter.target_modules.empty() && !is_image_task(config)) {
     config.adapter.target_modules = default_targets(config.base_model);
@@ -59,6 +64,29 @@ std::int64_t trainable_numbers(const std::vector<NamedLayer>& targets, const Con
   return numbers;
 }
 
+std::vector<std::string> names_of(const std::vector<NamedLayer>& layers) {
+  std::vector<std::string> names;
+  for (const NamedLayer& layer : layers) names.push_back(layer.name);
+  return names;
+}
+
+// The layers that get an adapter: those that target_modules names, without it those of the parent's
+// file. Afterwards target_modules names just these.
+void choose_targets(RunPlan& plan, const std::vector<NamedLayer>& layers) {
+  const AdapterConfig& given = plan.request.config.adapter;
+  AdapterConfig& config = plan.config.adapter;
+  if (!plan.parent || !given.target_modules.empty()) {
+    plan.targets = target_layers(config, layers);
+  } else {
+    plan.targets = parent_layers(*plan.parent, layers);
+    const std::vector<std::string> names = names_of(plan.targets);
+    if (names_of(named_layers(config.target_modules, layers)) != names) {
+      config.target_modules = exact_targets(names, names_of(layers));
+    }
+  }
+  if (!plan.targets.empty()) check_patterns(given, plan.targets);
+}
+
 PreflightInput facts_of(const RunPlan& plan) {
   PreflightInput facts{.config = plan.request.config};
   if (plan.parent) facts.parent = parent_facts(*plan.parent);
@@ -82,8 +110,9 @@ RunPlan plan_run(RunRequest request) {
   plan.machine = choose_machine(plan.config.machine);
   plan.base = hashed_base(plan.config);
   plan.task = make_task({plan.config, plan.parent, plan.machine});
-  if (plan.parent) check_parent_kind(*plan.parent, plan.task->layers());
-  plan.targets = target_layers(plan.config.adapter, plan.task->layers());
+  const std::vector<NamedLayer> layers = plan.task->layers();
+  if (plan.parent) check_parent_kind(*plan.parent, layers);
+  choose_targets(plan, layers);
   plan.steps = total_steps(plan.config, plan.task->objective());
   plan.trainable = trainable_numbers(plan.targets, plan.config);
   plan.facts = facts_of(plan);
@@ -107,8 +136,14 @@ std::vector<std::string> plan_lines(const RunPlan& plan) {
                               config.length.batch_size, config.length.gradient_accumulation_steps,
                               config.optimisation.learning_rate.value(),
                               config.optimisation.lr_scheduler));
+  if (const std::string caution = dora_caution(plan); !caution.empty()) lines.push_back(caution);
   lines.push_back(preflight_text(plan.checks));
   return lines;
+}
+
+std::string dora_caution(const RunPlan& plan) {
+  const bool concerned = is_image_task(plan.config) && plan.config.adapter.use_dora.value_or(false);
+  return concerned ? kohya_dora_caution(name_of(plan.config.output_dir) + ".safetensors") : "";
 }
 
 nlohmann::json plan_json(const RunPlan& plan) {

@@ -44,6 +44,8 @@ void require_ready(const RunPlan& plan, bool resume);
 
 // For people: data, model, machine, adapter, steps, checks.
 std::vector<std::string> plan_lines(const RunPlan& plan);
+// What the WebUI file of a DoRA adapter is not good for; "" where there is none.
+std::string dora_caution(const RunPlan& plan);
 // {"passed", "steps", "trainable", "checks": [{"id", "verdict", "message"}]}
 nlohmann::json plan_json(const RunPlan& plan);
 

@@ -8,11 +8,24 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "io/adapters/algebra.h"
+#include "io/adapters/target_names.h"
 #include "runs/adapter_version.h"
 #include "versions/running.h"
 
 namespace lora {
 namespace {
+
+std::vector<std::string> paths_of(const AdapterFile& adapter) {
+  std::vector<std::string> paths;
+  for (const AdapterModule& module : adapter.modules) paths.push_back(module.path);
+  return paths;
+}
+
+std::vector<std::string> layer_names(TrainTask& task) {
+  std::vector<std::string> names;
+  for (const NamedLayer& layer : task.layers()) names.push_back(layer.name);
+  return names;
+}
 
 AdapterFile finished_adapter(const RunPlan& plan) {
   const AdapterConfig& config = plan.config.adapter;
@@ -21,6 +34,7 @@ AdapterFile finished_adapter(const RunPlan& plan) {
   adapter.use_dora = config.use_dora.value_or(false);
   adapter.dropout = config.lora_dropout.value_or(0);
   adapter.base_model = plan.config.base_model;
+  adapter.target_modules = exact_targets(paths_of(adapter), layer_names(*plan.task));
   for (const AdapterModule& module : adapter.modules) {
     if (!is_finite(module)) {
       fail("adapter: module '", module.path, "' is not finite after training; nothing was saved. ",

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/reading.h"
+#include "io/adapters/bundled.h"
 #include "runs/adapter_version.h"
 #include "train/adapter_parameters.h"
 #include "versions/verify.h"
@@ -85,6 +86,7 @@ void apply_version(const NamedVersion& version, const std::vector<NamedLayer>& l
   const std::vector<LayerShape> shapes = shapes_of(layers);
   const AdapterMatch match = match_adapter(file, shapes);
   reading([&] { require_complete(match, file, shapes); });
+  if (const std::string told = left_aside(file); !told.empty()) warn(told);
   attach(file, match, layers, {.weight = version.weight, .trains = false});
 }
 

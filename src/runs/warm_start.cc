@@ -13,6 +13,7 @@
 #include "base/json_reader.h"
 #include "base/log.h"
 #include "io/adapters/algebra.h"
+#include "io/adapters/bundled.h"
 #include "io/adapters/match.h"
 #include "io/aten.h"
 #include "nn/new_adapter.h"
@@ -75,6 +76,24 @@ void check_parent_kind(const ParentVersion& parent, const std::vector<NamedLayer
   check_family(parent.adapter, shapes_of(layers));
 }
 
+bool adapts_both(const AdapterFile& adapter) {
+  const auto holds = [&](std::string_view component) {
+    return std::ranges::any_of(adapter.modules, [&](const AdapterModule& module) {
+      return module.path.starts_with(component);
+    });
+  };
+  return holds("unet.") && holds("text_encoder");
+}
+
+std::vector<NamedLayer> parent_layers(const ParentVersion& parent,
+                                      const std::vector<NamedLayer>& layers) {
+  std::vector<NamedLayer> chosen;
+  for (const NamedLayer& layer : layers) {
+    if (parent.adapter.find(layer.name) != nullptr) chosen.push_back(layer);
+  }
+  return chosen;
+}
+
 std::string attach_parent(const Config& config, const ParentVersion& parent,
                           const std::vector<NamedLayer>& layers,
                           const std::vector<NamedLayer>& targets) {
@@ -92,6 +111,7 @@ std::string attach_parent(const Config& config, const ParentVersion& parent,
   for (LayerShape& shape : shapes) shape.expected = wanted.contains(shape.name);
   const AdapterMatch match = match_adapter(adapter, shapes);
   require_complete(match, adapter, shapes);
+  if (const std::string told = left_aside(adapter); !told.empty()) warn(told);
   attach(adapter, match, layers, {.dropout = config.adapter.lora_dropout.value_or(0)});
   return summary(match, adapter) + ", parent " + parent.located.name;
 }

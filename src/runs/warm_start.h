@@ -22,6 +22,14 @@ const DataRecord& replayed_data(const std::optional<ParentVersion>& parent);
 // Throws Error where the parent is an adapter for another kind of model than these layers are of.
 void check_parent_kind(const ParentVersion& parent, const std::vector<NamedLayer>& layers);
 
+// Does the file adapt UNet and text encoder? One of the text encoder alone does not say that the
+// UNet is to be left alone: such a run sets train_text_encoder itself.
+bool adapts_both(const AdapterFile& adapter);
+
+// The layers that the parent's file adapts, in the model's order.
+std::vector<NamedLayer> parent_layers(const ParentVersion& parent,
+                                      const std::vector<NamedLayer>& layers);
+
 // Puts the parent's adapter into the target layers. Every tensor must find a place and every
 // target layer a tensor. With rank_policy: grow a smaller parent is widened first: new random rows
 // of A, zero columns of B, the same scale, so that it computes the same.

@@ -74,14 +74,15 @@ void RunLog::text(const std::string& tag, std::int64_t step, const std::string& 
 
 void RunLog::samples(std::int64_t step, const std::vector<std::string>& lines) {
   std::string texts;
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    const Path path = lines[i];
+  std::size_t pictures = 0;  // each prompt has its tag, the same at every step
+  for (const std::string& line : lines) {
+    const Path path = line;
     if (path.extension() == ".png" && std::filesystem::exists(path)) {
-      const std::string bytes = read_file(path);
+      const std::string tag = join("samples/", pictures++), bytes = read_file(path);
       if (!is_png(bytes)) continue;
-      events_.image(join("samples/", i), step, big_endian(bytes, 16), big_endian(bytes, 20), bytes);
+      events_.image(tag, step, big_endian(bytes, 16), big_endian(bytes, 20), bytes);
     } else {
-      texts += (texts.empty() ? "" : "\n\n") + lines[i];
+      texts += (texts.empty() ? "" : "\n\n") + line;
     }
   }
   if (!texts.empty()) events_.text("samples", step, texts);

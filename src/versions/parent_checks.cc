@@ -59,6 +59,14 @@ Result coverage(const PreflightInput& in) {
     if (!facts.finite) broken.push_back(name);
     all_zero = all_zero && facts.zero;
   }
+  const bool texts = std::ranges::all_of(
+      homeless, [](const std::string& name) { return name.starts_with("text_encoder"); });
+  if (texts && !homeless.empty() && !in.config.images.train_text_encoder) {
+    return error(
+        fmt::format("init_lora_weights: {} of {} modules in the file adapt the text encoder, which "
+                    "this run does not train ({}); set train_text_encoder: true",
+                    homeless.size(), modules.size(), some(homeless)));
+  }
   if (homeless.size() == modules.size()) {
     return error(
         fmt::format("init_lora_weights: none of the {} modules in the file has a place in "

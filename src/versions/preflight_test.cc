@@ -92,6 +92,12 @@ const Fault kFaults[] = {
     {"W03_none", [](auto& in) { in.places = std::vector<std::string>{"to_q"}; },
      "W03 error: init_lora_weights: none of the 2 modules in the file has a place in this model "
      "(first: q_proj); it was trained on another kind of model\n"},
+    {"W03_text_encoder",
+     [](auto& in) {
+       in.parent->modules["text_encoder.q_proj"] = in.parent->modules["q_proj"];
+     },
+     "W03 error: init_lora_weights: 1 of 3 modules in the file adapt the text encoder, which this "
+     "run does not train (text_encoder.q_proj); set train_text_encoder: true\n"},
     {"W03_nan", [](auto& in) { in.parent->modules["q_proj"].finite = false; },
      "W03 error: init_lora_weights: 1 of 2 modules hold numbers that are not finite (q_proj); "
      "continue from an earlier version\n"},

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "models/samplers.h"
+#include "models/sd_generate.h"
 #include "tests/sd/sd_support.h"
 
 namespace lora {
@@ -190,6 +191,20 @@ TEST(SdSamplers, euler_ancestral_keeps_the_noise_level) {
   const double down = std::sqrt(next * next - up * up);
   EXPECT_EQ(drawn, 1);
   EXPECT_NEAR(y.item<double>(), 2 + (down - sigma) + up, 1e-4);
+}
+
+TEST(SdSamplers, have_the_names_of_webuis) {
+  const std::pair<const char*, const char*> rows[] = {
+      {"ddim", "DDIM"},         {"euler", "Euler"},
+      {"euler_a", "Euler a"},   {"dpmpp_2m", "DPM++ 2M"},
+      {"pndm", "PLMS"},         {"dpmpp_2m_karras", "DPM++ 2M Karras"}};
+  ASSERT_EQ(std::size(rows), samplers().size());
+  for (const auto& [name, webui] : rows) {
+    const ImageRequest request{.prompt = "a lamp", .negative = "dark", .sampler = name};
+    EXPECT_EQ(png_parameters(request, "base", "v1:0.8").at("parameters"),
+              join("a lamp\nNegative prompt: dark\nSteps: 20, Sampler: ", webui,
+                   ", CFG scale: 7.5, Seed: 0, Size: 512x512, Model: base, Lora: v1:0.8"));
+  }
 }
 
 TEST(SdSamplers, wrong_requests_are_named) {

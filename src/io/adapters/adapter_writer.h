@@ -47,6 +47,10 @@ struct KohyaInfo {
 // into A. Throws Error for a language-model adapter.
 std::string encode_kohya(const AdapterFile& adapter, const KohyaInfo& info);
 
+// What must be known of `file`, a DoRA adapter with kohya names: most programs compute another
+// function of it, and what to use instead.
+std::string kohya_dora_caution(const std::string& file);
+
 // One alpha for a whole file: the most frequent alpha (rsLoRA: scale x rank). The modules are
 // rescaled to it.
 double common_alpha(const AdapterFile& adapter);

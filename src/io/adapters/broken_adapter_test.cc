@@ -124,8 +124,9 @@ std::vector<Case> cases() {
        "",
        "@/adapter_model.safetensors: tensor 'lora_unet_double_blocks_0_img_attn_proj.lora_up."
        "weight': a LoRA tensor of a dialect or model that is not known (known dialects: peft, "
-       "diffusers-peft, diffusers, diffusers-linear-layer, diffusers-old, kohya, cloneofsimo; "
-       "known models: language models, Stable Diffusion 1.x, 2.x, XL); convert the file first"},
+       "diffusers-peft, diffusers, diffusers-linear-layer, diffusers-old, kohya, comfyui, "
+       "cloneofsimo; known models: language models, Stable Diffusion 1.x, 2.x, XL); convert the "
+       "file first"},
       {"a base model",
        kFile,
        {{"model.layers.0.mlp.up_proj.weight", zeros({4, 4})}},
@@ -144,7 +145,7 @@ std::vector<Case> cases() {
        "",
        "@/adapter_model.safetensors: module '" + kUnet + "' has this tensor twice (found '" +
            kUnet + ".lora_A.weight' and '" + kUnet +
-           ".lora.up.weight'); remove one dialect from the file"},
+           ".lora.up.weight'); keep one of the two in the file"},
       {"alpha of two numbers",
        kFile,
        {{kFlat + ".lora_down.weight", zeros({4, 8})},

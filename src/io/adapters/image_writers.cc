@@ -53,13 +53,16 @@ Metadata kohya_metadata(const AdapterFile& adapter, const KohyaInfo& info, doubl
   put("format", "pt");
   put("ss_v2", kind.kohya_v2 ? "True" : "False");
   put("ss_base_model_version", v ? kind.kohya_base_v : kind.kohya_base);
-  put("ss_network_module", "networks.lora");
+  // networks.lora has no magnitudes and would drop them; LyCORIS knows them.
+  put("ss_network_module", adapter.use_dora ? "lycoris.kohya" : "networks.lora");
   put("ss_network_dim", rank);
   put("ss_network_alpha", number_text(alpha));
+  nlohmann::json arguments = nlohmann::json::object();
   if (has_large_kernels(adapter)) {
-    const nlohmann::json conv = {{"conv_dim", rank}, {"conv_alpha", number_text(alpha)}};
-    put("ss_network_args", conv.dump());
+    arguments = {{"conv_dim", rank}, {"conv_alpha", number_text(alpha)}};
   }
+  if (adapter.use_dora) arguments.update({{"algo", "lora"}, {"dora_wd", "True"}});
+  if (!arguments.empty()) put("ss_network_args", arguments.dump());
   put("ss_output_name", info.name);
   put("modelspec.sai_model_spec", "1.0.1");
   put("modelspec.architecture", v ? kind.modelspec_v : kind.modelspec);
@@ -88,6 +91,15 @@ void add_hashes(const TensorMap& tensors, Metadata& metadata) {
 }
 
 }  // namespace
+
+// The first three read no dora_scale. ComfyUI divides by the norms of the base's rows, not of the
+// sum's; A1111's WebUI by those of columns.
+std::string kohya_dora_caution(const std::string& file) {
+  return join(file, ": a DoRA: kohya sd-scripts, diffusers and stable-diffusion.cpp drop the ",
+              "magnitudes of such a file, ComfyUI and A1111's WebUI norm otherwise: other ",
+              "pictures than here; use pytorch_lora_weights.safetensors with diffusers, or train ",
+              "with use_dora: false");
+}
 
 double common_alpha(const AdapterFile& adapter) {
   std::map<double, int> count;

@@ -235,6 +235,16 @@ std::optional<std::string> path_of_kohya(std::string_view name) {
   return {};
 }
 
+std::optional<std::string> path_of_unet(std::string_view dotted) {
+  const Parts parts = split(dotted, '.');
+  const bool known = std::all_of(parts.begin(), parts.end(), [](const std::string& part) {
+    return !part.empty() && front_part(part) == part;
+  });
+  const auto path = known ? unet_path(parts) : std::nullopt;
+  if (!path) return {};
+  return "unet." + *path;
+}
+
 std::string kohya_of_path(std::string_view path, bool sdxl) {
   std::string flat, inner;
   if (path.starts_with("unet.")) {

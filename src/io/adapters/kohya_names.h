@@ -14,8 +14,12 @@ namespace lora {
 // Stable Diffusion has. Block names of both layouts are read.
 std::optional<std::string> path_of_kohya(std::string_view name);
 
-// The reverse. `sdxl` picks SGM block names and lora_te1_/lora_te2_. Throws Error for a path
-// without one of the three components.
+// The UNet module "unet...." of a name with dots, in either layout: "input_blocks.1.1.proj_in",
+// "down_blocks.0.attentions.0.proj_in". Nothing for names that no module of Stable Diffusion has.
+std::optional<std::string> path_of_unet(std::string_view dotted);
+
+// The reverse of path_of_kohya. `sdxl` picks SGM block names and lora_te1_/lora_te2_. Throws Error
+// for a path without one of the three components.
 std::string kohya_of_path(std::string_view path, bool sdxl);
 
 }  // namespace lora

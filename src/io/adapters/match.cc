@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "io/adapters/bundled.h"
 
 namespace lora {
 namespace {
@@ -91,7 +92,9 @@ AdapterMatch match_adapter(const AdapterFile& adapter, const std::vector<LayerSh
   for (const LayerShape& layer : layers) {
     if (layer.expected && !found.contains(layer.name)) match.missing.push_back(layer.name);
   }
-  for (const auto& [name, tensor] : adapter.others) match.other_tensors.push_back(name);
+  for (const auto& [name, tensor] : adapter.others) {
+    if (!is_bundled_embedding(name)) match.other_tensors.push_back(name);
+  }
   return match;
 }
 

@@ -36,6 +36,34 @@ std::string text_of(const Reader& in, const char* name) {
   return value != nullptr && value->is_string() ? value->get<std::string>() : "";
 }
 
+struct Refused {
+  const char* field;
+  const char* why;
+};
+// Fields that make of the adapter more than scale * B A. (Sources: PEFT's LoraConfig.)
+constexpr Refused kRefused[] = {
+    {"alora_invocation_tokens", "an activated LoRA acts only behind these tokens"},
+    {"layer_replication", "it belongs to a base model whose layers are repeated"},
+    {"arrow_config", "it routes between several adapters"},
+    {"target_parameters", "it adapts parameters that are no layers"},
+    {"use_qalora", "it takes its input in groups"},
+    {"lora_bias", "it adds a bias"}};
+
+// Is the field there, and neither null nor false nor empty?
+bool is_set(const Reader& in, const char* field) {
+  const Json* value = in.find(field);
+  if (value == nullptr || value->is_null()) return false;
+  return value->is_boolean() ? value->get<bool>() : !value->is_structured() || !value->empty();
+}
+
+void check_fields(const Reader& in) {
+  for (const Refused& refused : kRefused) {
+    if (!is_set(in, refused.field)) continue;
+    fail(in.where(), ": ", refused.field, " is set: ", refused.why, ", which this program does ",
+         "not compute; use the adapter with PEFT");
+  }
+}
+
 void check_kind(const Reader& in) {
   const std::string& where = in.where();
   const std::string type = text_of(in, "peft_type");
@@ -53,6 +81,9 @@ void check_kind(const Reader& in) {
 }
 
 void read_targets(const Reader& in, PeftConfig& config) {
+  for (const char* field : {"layers_to_transform", "layers_pattern", "exclude_modules"}) {
+    config.targets_are_narrowed = config.targets_are_narrowed || is_set(in, field);
+  }
   const Json* targets = in.find("target_modules");
   if (targets != nullptr && targets->is_string()) {
     config.target_modules = {targets->get<std::string>()};
@@ -76,6 +107,7 @@ double dropout_of(const Reader& in) {
 PeftConfig from_json(const Json& json, const std::string& where) {
   const Reader in(json, where, kMend);
   check_kind(in);
+  check_fields(in);
   PeftConfig config;
   config.r = optional_positive(in, "r");
   config.alpha = optional_positive(in, "lora_alpha");
@@ -157,38 +189,20 @@ double lora_scale(double alpha, std::int64_t rank, bool use_rslora) {
 }
 
 std::string format_peft_config(const PeftConfig& config) {
-  nlohmann::json json;
-  for (const char* name :
-       {"alora_invocation_tokens", "arrow_config", "auto_mapping", "corda_config", "eva_config",
-        "exclude_modules", "layer_replication", "layers_pattern", "layers_to_transform",
-        "megatron_config", "modules_to_save", "revision", "target_parameters",
-        "trainable_token_indices"}) {
-    json[name] = nullptr;
-  }
-  for (const char* name : {"ensure_weight_tying", "lora_bias", "use_qalora"}) json[name] = false;
-  json["alpha_pattern"] = pattern_json(config.alpha_pattern);
-  json["rank_pattern"] = pattern_json(config.rank_pattern);
-  json["base_model_name_or_path"] = text_or_null(config.base_model);
-  json["bias"] = "none";
-  json["fan_in_fan_out"] = config.fan_in_fan_out;
-  json["inference_mode"] = true;
-  json["init_lora_weights"] = true;  // never a run's own setting: PEFT refuses unknown words
-  json["loftq_config"] = nlohmann::json::object();
-  json["lora_alpha"] = plain_number(config.alpha.value_or(0));
-  json["lora_dropout"] = config.dropout;
-  json["megatron_core"] = "megatron.core";
-  json["peft_type"] = "LORA";
-  json["peft_version"] = "0.18.1";  // the field set that this is
-  json["qalora_group_size"] = 16;
-  json["r"] = plain_number(config.r.value_or(0));
-  json["task_type"] = text_or_null(config.task_type);
-  if (config.targets_are_regex) {
-    json["target_modules"] = config.target_modules.at(0);
-  } else {
-    json["target_modules"] = config.target_modules;
-  }
-  json["use_dora"] = config.use_dora;
-  json["use_rslora"] = config.use_rslora;
+  nlohmann::json json = {{"base_model_name_or_path", text_or_null(config.base_model)},
+                         {"inference_mode", true},
+                         {"lora_alpha", plain_number(config.alpha.value_or(0))},
+                         {"peft_type", "LORA"},
+                         {"r", plain_number(config.r.value_or(0))},
+                         {"target_modules", config.target_modules},
+                         {"task_type", text_or_null(config.task_type)}};
+  if (config.targets_are_regex) json["target_modules"] = config.target_modules.at(0);
+  if (!config.rank_pattern.empty()) json["rank_pattern"] = pattern_json(config.rank_pattern);
+  if (!config.alpha_pattern.empty()) json["alpha_pattern"] = pattern_json(config.alpha_pattern);
+  if (config.dropout != 0) json["lora_dropout"] = config.dropout;
+  if (config.fan_in_fan_out) json["fan_in_fan_out"] = true;
+  if (config.use_dora) json["use_dora"] = true;
+  if (config.use_rslora) json["use_rslora"] = true;
   return json.dump(2, ' ', true);
 }
 

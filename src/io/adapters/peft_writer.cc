@@ -4,7 +4,6 @@
 
 #include "base/counting.h"
 #include "base/error.h"
-#include "base/text.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/adapters/peft_config.h"
 #include "io/aten.h"
@@ -28,39 +27,6 @@ PeftPattern exceptions(const std::map<std::string, double>& values, double usual
   return {pattern.begin(), pattern.end()};
 }
 
-// "layers.3.mlp" -> "layers.*.mlp", and the numbers that were there.
-std::pair<std::string, std::string> without_numbers(const std::string& path) {
-  std::string name, numbers;
-  for (const std::string& part : split(path, '.')) {
-    const bool number = part.find_first_not_of("0123456789") == std::string::npos;
-    name += (number ? "*" : part) + ".";
-    if (number) numbers += part + ".";
-  }
-  return {name, numbers};
-}
-
-// Last parts of the names, where every kind of module is adapted in the same layers beginning with
-// layer 0; full paths otherwise, since PEFT would adapt more modules than the file holds.
-std::vector<std::string> derive_targets(const AdapterFile& adapter) {
-  std::map<std::string, std::set<std::string>> layers;
-  std::set<std::string> parts, paths;
-  for (const AdapterModule& module : adapter.modules) {
-    const auto [name, numbers] = without_numbers(module.path);
-    layers[name].insert(numbers);
-    parts.insert(last_part(module.path));
-    paths.insert(module.path);
-  }
-  const std::set<std::string>& first = layers.begin()->second;
-  const bool regular = parts.size() == layers.size() &&
-                       std::all_of(layers.begin(), layers.end(),
-                                   [&](const auto& entry) { return entry.second == first; }) &&
-                       (first.contains("0.") || first.contains(""));
-  const bool whole =
-      regular && (first.contains("") || first.contains(std::to_string(first.size() - 1) + "."));
-  const std::set<std::string>& chosen = whole ? parts : paths;
-  return {chosen.begin(), chosen.end()};
-}
-
 PeftConfig config_of(const AdapterFile& adapter) {
   std::map<std::string, double> ranks, alphas;
   for (const AdapterModule& module : adapter.modules) {
@@ -78,8 +44,10 @@ PeftConfig config_of(const AdapterFile& adapter) {
   config.dropout = adapter.dropout;
   config.base_model = adapter.base_model;
   config.task_type = adapter.task_type.empty() ? "CAUSAL_LM" : adapter.task_type;
-  config.target_modules =
-      adapter.target_modules.empty() ? derive_targets(adapter) : adapter.target_modules;
+  config.target_modules = adapter.target_modules;
+  if (config.target_modules.empty()) {  // full paths name no other module of any model
+    for (const auto& [path, rank] : ranks) config.target_modules.push_back(path);
+  }
   std::sort(config.target_modules.begin(), config.target_modules.end());
   return config;
 }

@@ -12,9 +12,13 @@
 #include "base/text.h"
 #include "io/adapters/adapter_file.h"
 #include "io/adapters/algebra.h"
+#include "io/adapters/bundled.h"
 #include "io/adapters/cloneofsimo.h"
 #include "io/adapters/dialects.h"
+#include "io/adapters/module_checks.h"
+#include "io/adapters/module_names.h"
 #include "io/adapters/peft_config.h"
+#include "io/adapters/target_names.h"
 #include "io/aten.h"
 
 namespace lora {
@@ -74,6 +78,8 @@ class Reader {
   }
 
   AdapterFile read() {
+    // The configuration tells another kind of adapter by its name: it is looked at first.
+    if (adapter_.path.filename() == "adapter_model.safetensors") read_config();
     for (const TensorView& view : file_->tensors()) sort_in(view);
     if (drafts_.empty()) {
       fail(where_, ": not a LoRA adapter (", describe_other(*file_),
@@ -89,7 +95,8 @@ class Reader {
   }
 
  private:
-  std::optional<ParsedKey> parse(const std::string& key) {
+  std::optional<ParsedKey> parse(const std::string& name) {
+    const std::string key = without_wrappers(name);
     for (const KeyDialect& dialect : key_dialects()) {
       if (auto parsed = dialect.parse(key)) {
         dialects_.emplace(dialect.name);
@@ -109,7 +116,8 @@ class Reader {
     const at::Tensor tensor = map_tensor(file_, view).clone();
     const auto parsed = parse(view.name);
     if (!parsed) {
-      if (lower_ascii(view.name).find("lora") != std::string::npos) fail_unknown(view.name);
+      const bool lora = lower_ascii(view.name).find("lora") != std::string::npos;
+      if (lora && !is_bundled_embedding(view.name)) fail_unknown(view.name);
       adapter_.others[view.name] = tensor;
       return;
     }
@@ -117,7 +125,7 @@ class Reader {
     at::Tensor& slot = slot_of(draft, parsed->slot);
     if (slot.defined()) {
       fail(where_, ": module '", parsed->module, "' has this tensor twice (found '", view.name,
-           "' and '", draft.key, "'); remove one dialect from the file");
+           "' and '", draft.key, "'); keep one of the two in the file");
     }
     slot = tensor;
     draft.key = view.name;
@@ -146,8 +154,7 @@ class Reader {
     };
     if (!module.a.defined()) missing("lora_A (down) tensor");
     if (!module.b.defined()) missing("lora_B (up) tensor");
-    check_shapes(module);
-    check_magnitude(module);
+    check_shapes(module, where_);
     if (!is_finite(module)) {
       fail(where_, ": module '", path, "' holds NaN or infinity; the training that wrote the file ",
            "had failed, use an earlier version");
@@ -155,48 +162,6 @@ class Reader {
     if (draft.alpha.defined()) read_alpha(draft);
     adapter_.use_dora = adapter_.use_dora || module.magnitude.defined();
     adapter_.modules.push_back(std::move(module));
-  }
-
-  void check_shapes(AdapterModule& module) {
-    at::Tensor& a = module.a;
-    at::Tensor& b = module.b;
-    const auto shapes = [&] {
-      return join("down ", shape_text(a.sizes()), ", up ", shape_text(b.sizes()));
-    };
-    if (a.dim() == 4 && b.dim() == 2) b = b.view({b.size(0), b.size(1), 1, 1});
-    const bool fits = (a.dim() == 2 || a.dim() == 4) && b.dim() == a.dim() && a.numel() > 0 &&
-                      b.numel() > 0 && at::isFloatingType(a.scalar_type()) &&
-                      at::isFloatingType(b.scalar_type());
-    if (!fits || (b.dim() == 4 && (b.size(2) != 1 || b.size(3) != 1))) {
-      fail(where_, ": module '", module.path, "': not the shapes of a LoRA pair (found ", shapes(),
-           ", expected [rank, in] and [out, rank]); damaged file?");
-    }
-    if (a.size(0) != b.size(1)) {
-      fail(where_, ": module '", module.path, "': the two ranks differ (found ", shapes(),
-           ", expected [rank, in] and [out, rank]); damaged file?");
-    }
-    const at::Tensor& mid = module.mid;
-    const std::int64_t rank = a.size(0);
-    if (mid.defined() && (mid.dim() != 4 || a.dim() != 4 || a.size(2) != 1 || a.size(3) != 1 ||
-                          mid.size(0) != rank || mid.size(1) != rank)) {
-      fail(where_, ": module '", module.path, "': lora_mid does not fit (found ",
-           shape_text(mid.sizes()), " with ", shapes(), ", expected [rank, rank, kh, kw]); ",
-           "damaged file?");
-    }
-  }
-
-  // [out], [out, 1], [out, 1, 1, 1], or PEFT's [1, out, 1, 1] of a convolution.
-  void check_magnitude(AdapterModule& module) {
-    at::Tensor& magnitude = module.magnitude;
-    if (!magnitude.defined()) return;
-    const std::int64_t out = module.out_features();
-    const bool peft_conv = magnitude.dim() == 4 && magnitude.size(0) == 1;
-    if (magnitude.numel() != out || magnitude.size(peft_conv ? 1 : 0) != out) {
-      fail(where_, ": module '", module.path, "': the DoRA magnitude is not one number per output ",
-           "(found ", shape_text(magnitude.sizes()), ", expected [", out, "]); DoRA over input ",
-           "columns is not supported");
-    }
-    magnitude = magnitude.reshape({out});
   }
 
   void read_alpha(Draft& draft) {
@@ -257,10 +222,10 @@ class Reader {
   // alpha from adapter_config.json beside the file, from diffusers' header entry, from the
   // tensors; absent in an image file means alpha = rank, as every program reads it.
   void set_scales() {
-    const Path beside = adapter_.path.parent_path() / "adapter_config.json";
     const auto diffusers = adapter_.metadata.find("lora_adapter_metadata");
-    if (dialects_.contains("peft") && std::filesystem::exists(beside)) {
-      use_config(read_peft_config(beside), "", beside.string());
+    if (dialects_.contains("peft")) read_config();
+    if (dialects_.contains("peft") && config_) {
+      use_config(*config_, "", config_path().string());
     } else if (diffusers != adapter_.metadata.end()) {
       for (const char* component : {"unet", "text_encoder", "text_encoder_2"}) {
         const std::string where = where_ + ": lora_adapter_metadata";
@@ -273,6 +238,14 @@ class Reader {
     for (AdapterModule& module : adapter_.modules) {
       if (!module.alpha_known) assume_alpha(module);
       module.scale = lora_scale(module.alpha, module.rank(), adapter_.use_rslora);
+    }
+  }
+
+  Path config_path() const { return adapter_.path.parent_path() / "adapter_config.json"; }
+
+  void read_config() {
+    if (!config_ && std::filesystem::exists(config_path())) {
+      config_ = read_peft_config(config_path());
     }
   }
 
@@ -299,13 +272,23 @@ class Reader {
     module.alpha = static_cast<double>(module.rank());
   }
 
+  // A list of names that says all: PEFT then wrote just the modules that it names.
+  bool names_all(const PeftConfig& config) const {
+    if (config.targets_are_regex || config.targets_are_narrowed) return false;
+    return std::ranges::all_of(adapter_.modules, [&](const AdapterModule& module) {
+      return std::ranges::any_of(config.target_modules, [&](const std::string& target) {
+        return is_named(target, module.path);
+      });
+    });
+  }
+
   void use_config(const PeftConfig& config, const std::string& prefix, const std::string& where) {
     adapter_.use_rslora = config.use_rslora;
     adapter_.fan_in_fan_out = config.fan_in_fan_out;
     adapter_.dropout = config.dropout;
     adapter_.base_model = config.base_model;
     adapter_.task_type = config.task_type;
-    if (!config.targets_are_regex) adapter_.target_modules = config.target_modules;
+    if (names_all(config)) adapter_.target_modules = config.target_modules;
     for (AdapterModule& module : adapter_.modules) {
       if (!module.path.starts_with(prefix)) continue;
       const std::string path = module.path.substr(prefix.size());
@@ -329,6 +312,7 @@ class Reader {
   std::string where_;
   std::shared_ptr<const SafetensorsFile> file_;
   AdapterFile adapter_;
+  std::optional<PeftConfig> config_;  // adapter_config.json beside the file
   Drafts drafts_;
   std::set<std::string> dialects_;
 };
