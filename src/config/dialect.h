@@ -15,6 +15,9 @@ std::string_view advice_for(std::string_view foreign_key);
 // The choice meant by `written`: another case, or another program's word ("adamw_torch").
 std::string canonical_choice(const Field& field, const std::string& written);
 
+// True for what other programs write where `key` is not set (max_steps: -1).
+bool means_absent(std::string_view key, std::string_view written);
+
 // Why `value` of `key` is refused in this version; "" = it works.
 std::string not_available(std::string_view key, std::string_view value);
 

@@ -82,6 +82,7 @@ RunPlan plan_run(RunRequest request) {
   plan.machine = choose_machine(plan.config.machine);
   plan.base = hashed_base(plan.config);
   plan.task = make_task({plan.config, plan.parent, plan.machine});
+  plan.task->settle(plan.config);
   if (plan.parent) check_parent_kind(*plan.parent, plan.task->layers());
   plan.targets = target_layers(plan.config.adapter, plan.task->layers());
   plan.steps = total_steps(plan.config, plan.task->objective());
