@@ -13,6 +13,8 @@ pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(VIPS REQUIRED IMPORTED_TARGET vips-cpp)
 find_library(CSV csv REQUIRED)
+find_package(ZLIB REQUIRED)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(EXIV2 REQUIRED IMPORTED_TARGET exiv2)
 
 add_library(deps_light INTERFACE)
@@ -21,7 +23,7 @@ target_link_libraries(deps_light INTERFACE yaml-cpp nlohmann_json::nlohmann_json
 
 add_library(deps_plain INTERFACE)
 target_link_libraries(deps_plain INTERFACE PkgConfig::UTF8PROC PkgConfig::SENTENCEPIECE
-  PkgConfig::VIPS PkgConfig::EXIV2 ${CSV})
+  PkgConfig::VIPS PkgConfig::EXIV2 ${CSV} ZLIB::ZLIB PkgConfig::ZSTD)
 
 # libtorch is a system header for us: its warnings are not ours to mend.
 add_library(deps_torch INTERFACE)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Making an adapter: train, prepare, label.
 #include "cli/commands.h"
+#include "cli/text_options.h"
 
 namespace lora {
 
@@ -129,10 +130,7 @@ constexpr Option kPrepareText[] = {
      .help = "How records are read; `auto` looks at the first.",
      .key = "dataset_format",
      .standard = "auto"},
-    {.name = "--column",
-     .value = "ROLE=NAME",
-     .help = "A column of another name, such as instruction=question (`lora help config columns`).",
-     .many = true},
+    kColumn,
     {.name = "--similarity",
      .value = "X",
      .help = "Records at least this alike are duplicates; 1: equal ones only.",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asking and measuring versions: generate, eval.
 #include "cli/commands.h"
+#include "cli/text_options.h"
 
 namespace lora {
 
@@ -133,6 +134,12 @@ constexpr Option kEval[] = {
      .help = "How records are read; `auto` looks at the first.",
      .key = "dataset_format",
      .standard = "auto",
+     .group = kOfTexts},
+    {.name = kColumn.name,
+     .value = kColumn.value,
+     .help = kColumn.help,
+     .absent = "those of the version",
+     .many = true,
      .group = kOfTexts},
     {.name = "--max-seq-length",
      .value = "N",

@@ -10,6 +10,7 @@
 #include "base/reading.h"
 #include "base/shown.h"
 #include "cli/command_line.h"
+#include "commands/columns.h"
 #include "commands/session_options.h"
 #include "runs/evaluate.h"
 
@@ -22,6 +23,7 @@ struct EvalArguments {
   SessionOptions session;
   std::vector<std::string> versions, data;
   std::string root, format;
+  ColumnNames columns;
   std::int64_t max_length = 0;
   bool exact_match = false, json = false;
   bool images = false;  // the kind of base
@@ -36,6 +38,7 @@ EvalArguments parse(const Arguments& arguments) {
           .data = line.list("--data"),
           .root = line.text("--root"),
           .format = line.text("--dataset-format"),
+          .columns = columns_of("eval", line.list("--column")),
           .max_length = line.whole("--max-seq-length"),
           .exact_match = line.given("--exact-match"),
           .json = line.given("--json"),
@@ -56,11 +59,26 @@ std::vector<Score> scores_of(const Session& session, const std::vector<NamedVers
   return scores;
 }
 
-std::vector<Score> text_scores(const EvalArguments& a, const std::vector<NamedVersion>& versions) {
+// What the first version with a manifest was trained with: the day of its template, and its columns
+// where none are named.
+const Version* manifest_of(const std::vector<NamedVersion>& versions) {
+  for (const NamedVersion& named : versions) {
+    if (named.located && named.located->version) return &*named.located->version;
+  }
+  return nullptr;
+}
+
+std::vector<Score> text_scores(EvalArguments a, const std::vector<NamedVersion>& versions) {
+  TextsToRead from{.format = a.format, .columns = a.columns, .purpose = Purpose::measuring};
+  if (const Version* manifest = manifest_of(versions)) {
+    a.session.template_date = manifest->prompt_template.date;
+    if (from.columns.empty()) from.columns = manifest->data.columns;
+  }
   const TextSession session = open_text_session(a.session);
   std::vector<TextSet> sets;
   for (const std::string& path : a.data) {
-    sets.push_back(reading([&] { return read_text_set(session, path, a.format, a.max_length); }));
+    from.path = path;
+    sets.push_back(reading([&] { return read_text_set(session, from, a.max_length); }));
   }
   return scores_of(session, versions, sets);
 }

@@ -10,6 +10,7 @@
 #include "base/shown.h"
 #include "base/text.h"
 #include "cli/command_line.h"
+#include "commands/columns.h"
 #include "config/config.h"
 #include "data/prompt_template.h"
 
@@ -41,18 +42,6 @@ TextArguments take(const CommandLine& line) {
           .json = line.given("--json")};
 }
 
-// "question=instruction": the column `question` has the role `instruction`.
-void take_columns(TextArguments& a, const std::vector<std::string>& columns) {
-  for (const std::string& text : columns) {
-    const std::size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
-      fail_usage("lora prepare text: --column: '", text, "' has no role and name (expected ",
-                 "ROLE=NAME, such as instruction=question); see `lora help config columns`");
-    }
-    a.text.columns[text.substr(0, equals)] = text.substr(equals + 1);
-  }
-}
-
 // Keys of a training configuration, where one is given; options on the line win.
 void take_config(TextArguments& a, const CommandLine& line) {
   if (!line.given("--config")) return;
@@ -80,7 +69,9 @@ TextArguments parse(const Arguments& arguments) {
   const CommandLine line("prepare text", arguments);
   TextArguments a = take(line);
   take_config(a, line);
-  take_columns(a, line.list("--column"));
+  for (const auto& [role, name] : columns_of("prepare text", line.list("--column"))) {
+    a.text.columns[role] = name;
+  }
   return a;
 }
 

@@ -42,6 +42,17 @@ Config load_config(const Path& file, const std::vector<std::string>& overrides) 
   return parse_config(read_config(file), file.string(), overrides);
 }
 
+std::string resolved_value(const Path& file, const std::string& key) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(file, ignored)) return "";
+  try {
+    const YAML::Node value = YAML::Load(read_file(file))[key];
+    return value && value.IsScalar() ? value.Scalar() : "";
+  } catch (const YAML::Exception&) {
+    return "";  // cut off by a kill
+  }
+}
+
 void fill_defaults(Config& config) {
   const bool image = is_image_task(config);
   if (!config.adapter.lora_rank) config.adapter.lora_rank = 8;

@@ -60,6 +60,9 @@ void fill_defaults(Config& config);
 // Config. Absent optionals are left out.
 std::string resolved_yaml(const Config& config);
 
+// The value of `key` in a config.resolved.yaml; "" where there is no such file or value.
+std::string resolved_value(const Path& file, const std::string& key);
+
 // Text of `lora help config`, `lora help config KEY` (throws Error, usage, for an unknown key) and
 // docs/config.md.
 std::string config_help();

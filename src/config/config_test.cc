@@ -185,6 +185,43 @@ TEST_F(ConfigTest, EveryFileInConfigsIsListedAbove) {
   EXPECT_THAT(names, ElementsAre("llm_increment", "llm_lora", "sd_increment", "sd_lora"));
 }
 
+TEST_F(ConfigTest, WordsOfOtherProgramsKeepTheirMeaning) {
+  const Config config = text("lora_target: all\ntemplate: qwen\nmax_steps: -1\nepochs: 3\n");
+  EXPECT_THAT(config.adapter.target_modules, ElementsAre("all-linear"));
+  EXPECT_EQ(config.text.prompt_template, "chatml");
+  EXPECT_EQ(config.length.epochs, 3);
+  EXPECT_FALSE(config.length.max_steps);
+  // On the command line -1 takes the key away and leaves its partner.
+  const Config again = text("epochs: 3\n", {"max_steps=-1"});
+  EXPECT_EQ(again.length.epochs, 3);
+  const Config steps = text("max_steps: 7\n", {"max_steps=-1"});
+  EXPECT_FALSE(steps.length.max_steps);
+}
+
+TEST_F(ConfigTest, MistakesInTheKeysOfTexts) {
+  const struct {
+    const char *text, *message;
+  } cases[] = {
+      {"template_date: 31 Jan 2026\n",
+       "a.yaml:4:1: template_date: not a date (found '31 Jan 2026', expected 2026-01-31 or "
+       "2026-01-31 12:00:00); write it so"},
+      {"bad_records: 1.5\n",
+       "a.yaml:4:14: bad_records: out of range (found '1.5', expected 0 to 1); see `lora help "
+       "config bad_records`"},
+      {"roles_to_train: [assistant]\n",
+       "a.yaml:4:1: roles_to_train: unknown key; leave it out: answers are learned; or write "
+       "'train_on_prompt'"},
+  };
+  for (const auto& c : cases) {
+    try {
+      text(c.text);
+      FAIL() << c.text;
+    } catch (const Error& error) {
+      EXPECT_STREQ(error.what(), c.message);
+    }
+  }
+}
+
 TEST_F(ConfigTest, ExpressionsAreCheckedWhenTheyAreRead) {
   try {
     text(

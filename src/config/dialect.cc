@@ -81,6 +81,11 @@ constexpr Advice kAdvice[] = {
     {"mem_eff_attn", "leave it out: attention is memory-efficient always"},
     {"train_batch_size_per_gpu", "write 'batch_size'"},
     {"no_half_vae", "leave it out: the VAE computes in float32"},
+    {"roles_to_train", "leave it out: answers are learned; or write 'train_on_prompt'"},
+    {"train_on_eos", "leave it out: the token that ends an answer is learned"},
+    {"train_on_eot", "leave it out: the token that ends an answer is learned"},
+    {"assistant_only_loss", "leave it out: answers are learned; or write 'train_on_prompt'"},
+    {"completion_only_loss", "leave it out: answers are learned; or write 'train_on_prompt'"},
     {"trust_remote_code", "leave it out: no code of a model is ever run"},
 };
 
@@ -126,6 +131,9 @@ constexpr Synonym kSynonyms[] = {
     {"mixed_precision", "bfloat16", "bf16"},
     {"mixed_precision", "float16", "fp16"},
     {"device", "gpu", "cuda"},
+    {"target_modules", "all", "all-linear"},
+    {"prompt_template", "qwen", "chatml"},
+    {"prompt_template", "yi", "chatml"},
     {"prediction_type", "v", "v_prediction"},
     {"prediction_type", "eps", "epsilon"},
     {"sample_sampler", "dpm++_2m", "dpmpp_2m"},
@@ -133,6 +141,12 @@ constexpr Synonym kSynonyms[] = {
     {"guard", "false", "off"},
     {"retain", "false", "none"},
 };
+
+// What other programs write for a key that is not set.
+struct Absent {
+  std::string_view key, written;
+};
+constexpr Absent kAbsent[] = {{"max_steps", "-1"}};
 
 // Declared, but implemented in a later version: refused, never ignored. Delete a row when the
 // feature works.
@@ -176,6 +190,11 @@ std::string canonical_choice(const Field& field, const std::string& written) {
     if (lower_ascii(choice) == word) return choice;
   }
   return written;
+}
+
+bool means_absent(std::string_view key, std::string_view written) {
+  return std::ranges::any_of(
+      kAbsent, [&](const Absent& row) { return row.key == key && row.written == written; });
 }
 
 std::string not_available(std::string_view key, std::string_view value) {

@@ -18,6 +18,8 @@ std::string canonical_choice(const Field& field, const std::string& written);
 // Choices of other programs that have no equal here, in lower case: what to write instead; "" = not
 // known.
 std::string_view advice_for_choice(std::string_view key, std::string_view written);
+// True for what other programs write where `key` is not set (max_steps: -1).
+bool means_absent(std::string_view key, std::string_view written);
 
 // Why `value` of `key` is refused in this version; "" = it works.
 std::string not_available(std::string_view key, std::string_view value);

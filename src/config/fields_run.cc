@@ -57,6 +57,13 @@ constexpr Field kData[] = {
      .help = "Names of the columns where they are not the usual ones, role to name: "
              "{instruction: question, output: answer}. Roles: instruction, input, output, system, "
              "history, prompt, completion, text, messages, image, caption."},
+    {.name = "bad_records",
+     .member = in_data<&DataConfig::bad_records>,
+     .help = "Share of the records that may be unusable (no answer, an unknown role, broken JSON, "
+             "a template that refuses). They are left out, named and counted; more of them stop "
+             "the run. 0: each stops it.",
+     .range = between(0, 1),
+     .task = Task::text},
     {.name = "shuffle",
      .member = in_data<&DataConfig::shuffle>,
      .help = "Another order in every epoch, fixed by the seed. Switch off to repeat a run "

@@ -36,6 +36,20 @@ constexpr Field kText[] = {
      .help = "Also learn the prompt, not only the answer.",
      .aliases = "train_on_inputs train_on_input",
      .task = Task::text},
+    {.name = "mask_history",
+     .member = in_text<&TextConfig::mask_history>,
+     .help = "Of a conversation learn the last answer only; the earlier ones are context. Single "
+             "answers are kept from being learned by `weight: 0` or `train: false` in their "
+             "message.",
+     .aliases = "train_on_last_turn_only last_answer_only",
+     .task = Task::text},
+    {.name = "template_date",
+     .member = in_text<&TextConfig::template_date>,
+     .help = "The day that templates which write the date (Llama 3.2, Granite) take for today, "
+             "2026-01-31 or 2026-01-31 12:00:00. Fixed for a run and recorded, so that the next "
+             "day changes nothing.",
+     .absent = "the parent's, else the start of the run",
+     .task = Task::text},
 };
 
 constexpr Field kImage[] = {

@@ -25,6 +25,7 @@ struct DataConfig {
   std::map<std::string, std::string> columns;  // role -> name in the file
   bool shuffle = true;
   std::int64_t repeats = 1;  // each sample this often an epoch
+  double bad_records = 0.5;  // share of the texts that may be left out as unusable
 
   bool operator==(const DataConfig&) const = default;
 };
@@ -109,6 +110,8 @@ struct TextConfig {
   bool packing = false;
   bool length_bucketing = true;
   bool train_on_prompt = false;
+  bool mask_history = false;  // of a conversation the last answer alone is learned
+  std::string template_date;  // what templates write as today; "" = the parent's, else now
 
   bool operator==(const TextConfig&) const = default;
 };

@@ -136,6 +136,10 @@ bool holds_map(const Field& field) {
       field.member);
 }
 
+bool is_absent(const Field& field, const YAML::Node& value) {
+  return value.IsScalar() && means_absent(field.name, value.Scalar());
+}
+
 // Only lists and mappings are YAML on the command line; a text there is taken as it is.
 YAML::Node override_value(const Field& field, const std::string& text) {
   if (text == "null") return YAML::Node();
@@ -178,7 +182,7 @@ Given read_entries(const std::string& text, const std::string& name, Problems& p
     }
     const std::string& written = item.first.Scalar();
     const Field* field = known_field(written, place, problems);
-    if (field == nullptr) continue;
+    if (field == nullptr || is_absent(*field, item.second)) continue;
     const auto [old, fresh] = given.try_emplace(field->name);
     if (fresh) {
       old->second = {field, item.second, place, written, name};
@@ -210,6 +214,10 @@ void apply_overrides(const std::vector<std::string>& overrides, Given& given, Pr
     const Field* field = known_field(written, command_line(), problems);
     if (field == nullptr) continue;
     const YAML::Node value = override_value(*field, text.substr(sign + 1));
+    if (is_absent(*field, value)) {
+      given.erase(field->name);
+      continue;
+    }
     if (!value.IsNull()) displace_partner(field->name, given);
     given[field->name] = {field, value, command_line(), written, ""};
   }

@@ -2,6 +2,7 @@
 // Settings that need or exclude each other.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/error.h"
@@ -43,6 +44,18 @@ void check_continue(const RuleContext& context) {
   }
   needs(context, !config.increment.expect_shift.empty(), is_warm_start(config), "expect_shift",
         "a version in init_lora_weights");
+}
+
+// 2026-01-31 or 2026-01-31 12:00:00; what is no day is refused where the date is read.
+void check_date(const RuleContext& context) {
+  const std::string& date = context.config.text.template_date;
+  std::string shape = date;
+  std::ranges::replace_if(
+      shape, [](char c) { return c >= '0' && c <= '9'; }, '9');
+  if (date.empty() || shape == "9999-99-99" || shape == "9999-99-99 99:99:99") return;
+  context.say("template_date", fmt::format("not a date (found '{}', expected 2026-01-31 or "
+                                           "2026-01-31 12:00:00); write it so",
+                                           date));
 }
 
 void check_expression(const RuleContext& context, std::string_view key, const std::string& name) {
@@ -263,6 +276,7 @@ void check_samples(const RuleContext& context) {
 void check_training(const RuleContext& context) {
   check_continue(context);
   check_expressions(context);
+  check_date(context);
   check_length(context);
   check_optimizer(context);
   check_machine(context);

@@ -134,9 +134,9 @@ class ValueReader {
   }
 
   bool allowed(const YAML::Node& node, std::string& value) {
-    if (field_.choices.empty() || value.empty()) return true;
     const std::string written = value;
     value = canonical_choice(field_, written);
+    if (field_.choices.empty() || value.empty()) return true;
     const std::vector<std::string> choices = split(field_.choices, ' ');
     for (const std::string& choice : choices) {
       if (choice == value) return available(node, value);

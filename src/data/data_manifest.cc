@@ -98,7 +98,7 @@ std::vector<ManifestRow> manifest_rows(const TextDataset& dataset, const TextSam
   for (const auto& [index, count] : tokens) {
     const TextRecord& record = dataset.records[index];
     out.push_back(
-        {role, record.sha256, std::to_string(count), "-", record.file.string(), record.row});
+        {role, record.sha256, std::to_string(count), "-", record.at.file.string(), record.at.row});
   }
   return out;
 }

@@ -19,8 +19,8 @@ TextDataset letters() {
     TextRecord record;
     record.messages = {{"user", i == 0 ? "[INST] The lamp 12?" : "The lamp?"},
                        {"assistant", "It shines, it shines."}};
-    record.file = "a.jsonl";
-    record.row = i + 1;
+    record.at.file = "a.jsonl";
+    record.at.row = i + 1;
     record.sha256 = std::to_string(i);
     data.records.push_back(record);
   }

@@ -42,7 +42,7 @@ Overlap overlap_of(const std::vector<const TextRecord*>& texts,
     if (const auto match = index.find(compared_text(*record))) common[match->index] = true;
   }
   Overlap overlap;
-  for (std::size_t i = 0; i < texts.size(); ++i) add(overlap, common[i], place_of(*texts[i]));
+  for (std::size_t i = 0; i < texts.size(); ++i) add(overlap, common[i], texts[i]->at.text());
   return overlap;
 }
 
@@ -50,7 +50,7 @@ Overlap overlap_of(const std::vector<const TextRecord*>& texts,
                    const std::set<std::string>& known) {
   Overlap overlap;
   for (const TextRecord* record : texts) {
-    add(overlap, known.contains(record->sha256), place_of(*record));
+    add(overlap, known.contains(record->sha256), record->at.text());
   }
   return overlap;
 }

@@ -36,6 +36,25 @@ void clean(TextRecord& record) {
   for (Message& message : record.messages) message.content = cleaned(message.content);
 }
 
+void add_fields(ordered_json& json, const Fields& fields) {
+  for (const auto& [name, value] : fields) {
+    if (value.undefined()) continue;
+    json[name] = try_parse_json<ordered_json>(jinja::to_json(value)).value_or(ordered_json());
+  }
+}
+
+ordered_json turn_json(const Message& message) {
+  if (message.call_as_text) return {{"role", "function_call"}, {"content", message.content}};
+  ordered_json turn = {{"role", message.role}, {"content", message.content}};
+  if (const jinja::Value* content = find_field(message.more, "content");
+      content != nullptr && content->undefined()) {
+    turn.erase("content");
+  }
+  add_fields(turn, message.more);
+  if (!message.trained && message.role == "assistant") turn["train"] = false;
+  return turn;
+}
+
 std::string json_line(const TextRecord& record) {
   ordered_json json;
   if (!record.tokens.ids.empty()) {
@@ -44,8 +63,9 @@ std::string json_line(const TextRecord& record) {
     json = {{"text", record.text}};
   } else {
     json["messages"] = ordered_json::array();
-    for (const Message& message : record.messages) {
-      json["messages"].push_back({{"role", message.role}, {"content", message.content}});
+    for (const Message& message : record.messages) json["messages"].push_back(turn_json(message));
+    for (const auto& field : record.variables) {
+      add_fields(field.first == "tools" ? json : json["chat_template_kwargs"], {field});
     }
   }
   return json.dump() + "\n";
@@ -60,13 +80,13 @@ Parts parts_of(const TextRecord& record) {
   Parts parts;
   parts.text = record.text;
   for (const Message& message : record.messages) {
+    const std::string text = whole_text(message);
     if (message.role == "system") {
-      parts.system += message.content + "\n";
+      parts.system += text;
       continue;
     }
-    parts.text += message.role + ":\n" + message.content + "\n";
-    const bool answer = message.role == "assistant";
-    (answer ? parts.answers : parts.questions) += message.content + "\n";
+    parts.text += message.role + ":\n" + text;
+    (message.role == "assistant" ? parts.answers : parts.questions) += text;
   }
   for (const std::int64_t id : record.tokens.ids) parts.text += join(id, " ");
   return parts;
@@ -91,12 +111,12 @@ class Duplicates {
     });
     if (!found) {
       texts.add(parts.text);
-      seen.push_back({place_of(record), parts.questions, parts.answers});
+      seen.push_back({record.at.text(), parts.questions, parts.answers});
       return std::nullopt;
     }
     const std::string& other = seen[found->index].place;
-    if (found->equal) return TextNote{place_of(record), "duplicate", "equal to " + other};
-    return TextNote{place_of(record), "near-duplicate",
+    if (found->equal) return TextNote{record.at.text(), "duplicate", "equal to " + other};
+    return TextNote{record.at.text(), "near-duplicate",
                     fmt::format("{:.0f} % like {}", found->similarity * 100, other)};
   }
 
@@ -226,6 +246,9 @@ PreparedText prepare_text(const PrepareTextOptions& options) {
   std::vector<LeftOut> broken;
   prepared.train = load_text_dataset(options.input, options.format, options.columns, &broken);
   for (const LeftOut& item : broken) prepared.notes.push_back({item.place, "broken", item.reason});
+  for (const std::string& note : prepared.train.notes) {
+    prepared.notes.push_back({options.input.string(), "note", note});
+  }
   prepared.read = prepared.train.records.size() + broken.size();
   Duplicates duplicates(options.similarity);
   std::vector<TextRecord> kept;
@@ -238,7 +261,7 @@ PreparedText prepare_text(const PrepareTextOptions& options) {
     if (note && !options.keep_duplicates) continue;
     const std::string marks = odd_marks(record);
     if (!marks.empty()) {
-      prepared.notes.push_back({place_of(record), "note",
+      prepared.notes.push_back({record.at.text(), "note",
                                 join("holds marks of a prompt format (", marks,
                                      "); remove them, the template adds its own")});
     }

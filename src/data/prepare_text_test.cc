@@ -75,18 +75,18 @@ TEST_F(PrepareText, NamesEveryRecordThatIsLeftOut) {
   const PreparedText prepared = prepare_text(options_);
   EXPECT_EQ(notes(prepared),
             "a.jsonl:2|broken|not valid JSON; check quotes, commas and brackets there\n"
-            "a.jsonl:6|broken|not valid UTF-8 (byte 0xFF); save the file as UTF-8\n"
-            "c.csv:3|broken|a quote is not closed or stands inside a cell; write \"...\" around "
-            "the whole cell and \"\" for a quote in it\n"
-            "d.json:1|broken|not valid JSON; check quotes, commas and brackets there\n"
-            "e.txt:1|broken|not valid UTF-8 (byte 0xE9); save the file as UTF-8\n"
             "a.jsonl:3|broken|no known format fits (found the fields prompt; expected one of "
             "alpaca: instruction, output (input, system, history); sharegpt: conversations of "
             "from, value; messages: messages of role, content; prompt_completion: prompt, "
             "completion; tokens: input_ids (labels); text: text); name the fields with `columns`\n"
             "a.jsonl:4|broken|there is no answer, or it is empty\n"
+            "a.jsonl:6|broken|not valid UTF-8 (byte 0xFF); save the file as UTF-8\n"
             "a.jsonl:7|broken|not a record (found array, expected fields with names)\n"
             "b.json: record 2|broken|not a record (found number, expected fields with names)\n"
+            "c.csv:3|broken|a quote is not closed or stands inside a cell; write \"...\" around "
+            "the whole cell and \"\" for a quote in it\n"
+            "d.json:1|broken|not valid JSON; check quotes, commas and brackets there\n"
+            "e.txt:1|broken|not valid UTF-8 (byte 0xE9); save the file as UTF-8\n"
             "a.jsonl:5|duplicate|equal to a.jsonl:1\n"
             "b.json: record 1|duplicate|equal to a.jsonl:1\n");
   EXPECT_EQ(prepared.train.records.size(), 2U);
@@ -109,6 +109,31 @@ TEST_F(PrepareText, WritesWhatWasRead) {
   PrepareTextOptions again = options_;
   again.input = out() / "train.jsonl";
   EXPECT_EQ(prepare_text(again).train.records.size(), 3U);
+}
+
+TEST_F(PrepareText, KeepsWhatTurnsHoldBesideTheirText) {
+  const std::string call =
+      R"("tool_calls":[{"id":"c1","function":{"name":"tide","arguments":{"port":"Wick"}}}])";
+  write("a.jsonl",
+        R"({"messages":[{"role":"user","content":"A?"},{"role":"assistant","content":null,)" +
+            call + R"(},{"role":"tool","content":"14:05","tool_call_id":"c1"},)" +
+            R"({"role":"assistant","content":"No.","train":false},)" +
+            R"({"role":"user","content":"B?"},{"role":"assistant","content":"b",)" +
+            R"("reasoning_content":"so"}],"tools":[{"name":)" +
+            R"("tide"}],"chat_template_kwargs":{"mood":"calm"}})" + "\n" +
+            R"({"conversations":[{"from":"human","value":"C?"},{"from":"function_call","value":)" +
+            R"("{\"name\": \"depth\", \"arguments\": {}}"},{"from":"gpt","value":"c"}]})" + "\n" +
+            R"({"messages":[{"role":"user","content":"D?"},{"role":"assistant",)" + call + "}]}\n");
+  const PreparedText prepared = prepare_text(options_);
+  write_prepared_text(prepared, out());
+  PrepareTextOptions again = options_;
+  again.input = out() / "train.jsonl";
+  const PreparedText reread = prepare_text(again);
+  ASSERT_EQ(prepared.train.records.size(), 3U);
+  ASSERT_EQ(reread.train.records.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(reread.train.records[i].sha256, prepared.train.records[i].sha256) << i;
+  }
 }
 
 TEST_F(PrepareText, NearDuplicatesNeedAlikeAnswers) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/table.h"
+#include "data/template_date.h"
 
 namespace lora {
 namespace {
@@ -23,24 +24,37 @@ jinja::Template choose(const std::string& setting, const Tokenizer& tokenizer) {
              join_words(names), ")", did_you_mean(setting, names));
 }
 
-bool blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
-
-// End of `text` without the white space there.
-std::size_t end_without_blanks(std::string_view text, std::size_t begin) {
-  std::size_t end = text.size();
-  while (end > begin && blank(text[end - 1])) --end;
-  return end;
+// A copy of a call, or of its function, whose arguments are the JSON text.
+jinja::Value with_arguments_as_text(const jinja::Value& call) {
+  if (!call.dict()) return call;
+  std::vector<std::pair<jinja::Value, jinja::Value>> items = call.fields().items;
+  for (auto& [key, value] : items) {
+    if (key == jinja::Value("function")) value = with_arguments_as_text(value);
+    if (key == jinja::Value("arguments") && value.dict()) value = jinja::to_json(value);
+  }
+  return jinja::make_dict(std::move(items));
 }
 
-std::string without_blanks(std::string_view text) {
-  std::size_t begin = 0;
-  while (begin < text.size() && blank(text[begin])) ++begin;
-  return std::string(text.substr(begin, end_without_blanks(text, begin) - begin));
+// The call of LLaMA-Factory's `function_call`: as the template writes calls, else as the text.
+void settle_call(Message& turn, bool takes_calls, bool without_text) {
+  if (!takes_calls) {
+    std::erase_if(turn.more, [](const auto& field) { return field.first == "tool_calls"; });
+    return;
+  }
+  turn.content.clear();
+  if (without_text) turn.more.emplace_back("content", jinja::None{});
 }
 
-std::size_t common_prefix(std::span<const std::int64_t> a, std::span<const std::int64_t> b) {
-  return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first -
-                                  a.begin());
+// The arguments of every call as the JSON text.
+void write_arguments(Message& turn) {
+  for (auto& [name, value] : turn.more) {
+    if (name != "tool_calls" || !value.list()) continue;
+    jinja::List calls;
+    for (const jinja::Value& call : value.items()) {
+      calls.push_back(with_arguments_as_text(call));
+    }
+    value = std::move(calls);
+  }
 }
 
 const Message kProbe[] = {{"system", "Answer briefly."},
@@ -52,41 +66,93 @@ const Message kProbe[] = {{"system", "Answer briefly."},
 }  // namespace
 
 PromptTemplate::PromptTemplate(const std::string& setting,
-                               std::shared_ptr<const Tokenizer> tokenizer)
-    : tokenizer_(std::move(tokenizer)), template_(choose(setting, *tokenizer_)) {
-  takes_system_ = takes_system();
+                               std::shared_ptr<const Tokenizer> tokenizer, const std::string& date)
+    : tokenizer_(std::move(tokenizer)),
+      template_(choose(setting, *tokenizer_)),
+      date_(read_date(date)) {
+  probe();
 }
 
-jinja::Rendering PromptTemplate::render_once(Messages messages, bool generation_prompt) const {
+jinja::Rendering PromptTemplate::render_at(const std::tm& date, Messages messages,
+                                           bool generation_prompt, const Fields& variables) const {
   jinja::List list;
-  for (const Message& message : messages) {
-    list.push_back(jinja::make_dict({{"role", message.role}, {"content", message.content}}));
+  for (const Message& message : messages) list.push_back(template_value(message));
+  const jinja::Function now = [date](jinja::Arguments& arguments) -> jinja::Value {
+    return format_date(date, arguments.get(0, "format").str());
+  };
+  jinja::Value all = jinja::make_dict({{"messages", std::move(list)},
+                                       {"bos_token", tokenizer_->bos_token()},
+                                       {"eos_token", tokenizer_->eos_token()},
+                                       {"strftime_now", now},
+                                       {"add_generation_prompt", generation_prompt}});
+  // As transformers: tools and documents that are absent are none.
+  if (tools_may_be_none_) {
+    all.fields().set("tools", jinja::None{});
+    all.fields().set("documents", jinja::None{});
   }
-  return template_.render(jinja::make_dict({{"messages", std::move(list)},
-                                            {"bos_token", tokenizer_->bos_token()},
-                                            {"eos_token", tokenizer_->eos_token()},
-                                            {"add_generation_prompt", generation_prompt}}));
+  const SpecialIds& special = tokenizer_->special();
+  if (special.pad) all.fields().set("pad_token", tokenizer_->token_of(*special.pad));
+  if (special.unk) all.fields().set("unk_token", tokenizer_->token_of(*special.unk));
+  for (const auto& [name, value] : variables) all.fields().set(name, value);
+  return template_.render(all);
 }
 
-bool PromptTemplate::takes_system() const {
-  const Message probe[] = {{"system", "Zyx system probe"}, {"user", "x"}};
+jinja::Rendering PromptTemplate::render_once(Messages messages, bool generation_prompt,
+                                             const Fields& variables) const {
+  return render_at(date_, messages, generation_prompt, variables);
+}
+
+bool PromptTemplate::writes(Messages messages, std::string_view part) const {
   try {
-    return render_once(probe, true).text.find(probe[0].content) != std::string::npos;
+    return render_once(messages, true, {}).text.find(part) != std::string::npos;
   } catch (const Error&) {
     return false;
   }
 }
 
-std::vector<Message> PromptTemplate::adapted(Messages messages) const {
-  std::vector<Message> out(messages.begin(), messages.end());
-  if (takes_system_ || out.size() < 2 || out[0].role != "system") return out;
-  out[1].content = out[0].content + "\n" + out[1].content;
-  out.erase(out.begin());
+// What the template takes: a system message; calls, whose arguments are an object or a text, beside
+// an empty text or none.
+void PromptTemplate::probe() {
+  // Templates of the kind "tool_use" go through the tools without asking whether there are any.
+  const Message user[] = {{"user", "x"}};
+  tools_may_be_none_ = writes(user, "");
+  const Message system[] = {{"system", "Zyx system probe"}, {"user", "x"}};
+  takes_system_ = writes(system, system[0].content);
+  const jinja::Value object = jinja::make_dict({{"zyx", "y"}});
+  for (const jinja::Value& arguments : {object, jinja::Value(jinja::to_json(object))}) {
+    const jinja::Value function =
+        jinja::make_dict({{"name", "zyx_call_probe"}, {"arguments", arguments}});
+    const jinja::Value call =
+        jinja::make_dict({{"id", "callprobe"}, {"type", "function"}, {"function", function}});
+    Message turns[] = {{"user", "x"}, {"assistant", "", {{"tool_calls", jinja::List{call}}}}};
+    for (const bool without : {false, true}) {
+      if (takes_calls_) return;
+      if (without) turns[1].more.emplace_back("content", jinja::None{});
+      takes_calls_ = writes(turns, "zyx_call_probe");
+      calls_without_text_ = without;
+      arguments_as_text_ = arguments.string();
+    }
+  }
+}
+
+PromptTemplate::Conversation PromptTemplate::adapted(Messages messages,
+                                                     const Fields& variables) const {
+  Conversation out{{messages.begin(), messages.end()}, variables, {}};
+  std::vector<Message>& turns = out.messages;
+  for (Message& turn : turns) {
+    if (turn.call_as_text) settle_call(turn, takes_calls_, calls_without_text_);
+    if (arguments_as_text_) write_arguments(turn);
+  }
+  if (!takes_system_ && turns.size() > 1 && turns[0].role == "system") {
+    turns[1].content = turns[0].content + "\n" + turns[1].content;
+    turns.erase(turns.begin());
+  }
   return out;
 }
 
-std::string PromptTemplate::render(Messages messages, bool generation_prompt) const {
-  return render_once(adapted(messages), generation_prompt).text;
+std::string PromptTemplate::render(Messages messages, bool generation_prompt,
+                                   const Fields& variables) const {
+  return render_once(adapted(messages, variables).messages, generation_prompt, variables).text;
 }
 
 std::vector<std::int64_t> PromptTemplate::ids_of(const std::string& text) const {
@@ -108,94 +174,6 @@ bool PromptTemplate::ends_turn(std::int64_t id) const {
          !token.starts_with("<0x") && tokenizer_->id_of(token) == id;
 }
 
-// Adds the span of the assistant message `turn` by comparing renderings; false where the
-// rendering of the whole does not begin with that of the turns up to it.
-bool PromptTemplate::mark_turn(Messages messages, std::size_t turn, Marked& marked) const {
-  const std::string done =
-      turn + 1 == messages.size() ? marked.text : render_once(messages.first(turn + 1), false).text;
-  // The opening of an answer may hold more than the answers of the past ("<think>").
-  std::string prompt = render_once(messages.first(turn), true).text;
-  if (!done.starts_with(prompt)) prompt = render_once(messages.first(turn), false).text;
-  if (!done.starts_with(prompt)) {
-    // White space at the end of an opening may be written differently ("<|assistant|>\n").
-    prompt.resize(end_without_blanks(prompt, 0));
-  }
-  if (!marked.text.starts_with(done.substr(0, end_without_blanks(done, 0))) ||
-      !done.starts_with(prompt)) {
-    return false;
-  }
-  const std::size_t end = end_without_blanks(done, prompt.size());
-  marked.spans.push_back({prompt.size(), end});
-  const std::string answer = without_blanks(messages[turn].content);
-  marked.ends_open =
-      end == end_without_blanks(marked.text, 0) &&
-      std::string_view(marked.text).substr(prompt.size(), end - prompt.size()).ends_with(answer);
-  return true;
-}
-
-std::vector<PromptTemplate::Marked> PromptTemplate::mark(Messages messages) const {
-  jinja::Rendering rendering = render_once(messages, false);
-  Marked all{std::move(rendering.text), {}};
-  if (template_.has_generation_blocks()) {
-    all.spans = std::move(rendering.generated);
-    return {all};
-  }
-  bool whole = true;
-  for (std::size_t i = 0; whole && i < messages.size(); ++i) {
-    if (messages[i].role == "assistant") whole = i > 0 && mark_turn(messages, i, all);
-  }
-  if (whole) return {all};
-  std::vector<Marked> turns;
-  for (std::size_t i = 0; i < messages.size(); ++i) {
-    if (messages[i].role != "assistant") continue;
-    Messages until = messages.first(i + 1);
-    Marked one{render_once(until, false).text, {}};
-    if (i == 0 || !mark_turn(until, i, one)) {
-      fail_usage("template '", name(), "': the answer of turn ", i + 1,
-                 " does not follow its prompt (the rendering with the answer does not begin with "
-                 "the rendering without it); use a template with generation blocks, or another "
-                 "prompt_template");
-    }
-    turns.push_back(std::move(one));
-  }
-  return turns;
-}
-
-TextSample PromptTemplate::tokenize(const Marked& marked, bool train_on_prompt) const {
-  TextSample sample;
-  sample.ids = ids_of(marked.text);
-  if (marked.ends_open && tokenizer_->special().eos) {
-    sample.ids = ids_of(marked.text.substr(0, end_without_blanks(marked.text, 0)));
-    sample.ids.push_back(*tokenizer_->special().eos);
-  }
-  std::vector<std::int64_t>& ids = sample.ids;
-  sample.labels.assign(ids.size(), kIgnore);
-  // A token that straddles the begin of an answer belongs to it, one at its end does not.
-  const auto tokens_before = [&](std::size_t byte) {
-    return byte >= marked.text.size() ? ids.size()
-                                      : common_prefix(ids, ids_of(marked.text.substr(0, byte)));
-  };
-  for (std::size_t s = 0; s < marked.spans.size(); ++s) {
-    const jinja::Span& span = marked.spans[s];
-    const std::size_t begin = tokens_before(span.begin);
-    std::size_t end = tokens_before(span.end);
-    if (marked.ends_open && s + 1 == marked.spans.size()) end = ids.size();
-    const bool closed = end > begin && ends_turn(ids[end - 1]);
-    if (end > begin && !closed && end < ids.size() && ends_turn(ids[end])) ++end;
-    for (std::size_t i = begin; i < end; ++i) sample.labels[i] = ids[i];
-  }
-  if (train_on_prompt) sample.labels = ids;
-  if (!ids.empty()) sample.labels[0] = kIgnore;
-  return sample;
-}
-
-std::vector<TextSample> PromptTemplate::encode(Messages messages, bool train_on_prompt) const {
-  const std::vector<Message> turns = adapted(messages);
-  std::vector<TextSample> out;
-  for (const Marked& marked : mark(turns)) out.push_back(tokenize(marked, train_on_prompt));
-  return out;
-}
-
 TextSample PromptTemplate::encode_text(const std::string& text) const {
   TextSample sample;
   sample.ids = tokenizer_->encode(text, {.add_special = true, .parse_special = true});
@@ -207,18 +185,26 @@ TextSample PromptTemplate::encode_text(const std::string& text) const {
 }
 
 std::string PromptTemplate::fingerprint() const {
+  // The clock is no part of the format.
+  static const std::tm fixed = read_date("2000-01-01");
+  const Conversation probe = adapted(Messages(kProbe).first(4), {});
   Sha256 hash;
   hash.update(source());
-  for (const std::int64_t id : prompt_ids(Messages(kProbe).first(4))) {
+  for (const std::int64_t id : ids_of(render_at(fixed, probe.messages, true, {}).text)) {
     hash.update("\n" + std::to_string(id));
   }
   return hash.hex();
 }
 
+std::string PromptTemplate::date() const {
+  const bool asks = source().find("strftime_now") != std::string::npos;
+  return asks ? date_text(date_) : "";
+}
+
 std::vector<std::int64_t> PromptTemplate::stop_ids() const {
   std::vector<std::int64_t> out;
   if (tokenizer_->special().eos) out.push_back(*tokenizer_->special().eos);
-  for (const TextSample& sample : encode(Messages(kProbe).subspan(1, 2), false)) {
+  for (const TextSample& sample : encode(Messages(kProbe).subspan(1, 2)).samples) {
     for (std::size_t i = sample.ids.size(); i-- > 0;) {
       if (sample.labels[i] == kIgnore) continue;
       const bool known = std::find(out.begin(), out.end(), sample.ids[i]) != out.end();

@@ -60,7 +60,7 @@ TEST(PromptTemplate, BuiltInsRenderAndMask) {
     const PromptTemplate prompt = make(c.name);
     EXPECT_EQ(prompt.render(std::span(kOne).first(1), true), c.prompt) << c.name;
     EXPECT_EQ(prompt.render(kOne, false), c.text) << c.name;
-    const std::vector<TextSample> samples = prompt.encode(kOne, false);
+    const std::vector<TextSample> samples = prompt.encode(kOne).samples;
     ASSERT_EQ(samples.size(), 1U) << c.name;
     EXPECT_EQ(prompt.tokenizer().decode(samples[0].ids), c.text) << c.name;
     EXPECT_EQ(trained_text(prompt.tokenizer(), samples[0].ids, samples[0].labels), c.trained)
@@ -73,7 +73,7 @@ TEST(PromptTemplate, EveryAnswerOfAConversationIsTrained) {
   for (const TemplateRow& row : prompt_templates()) {
     const PromptTemplate prompt = make(row.name);
     std::string trained;
-    for (const TextSample& s : prompt.encode(kTwo, false)) {
+    for (const TextSample& s : prompt.encode(kTwo).samples) {
       trained += trained_text(prompt.tokenizer(), s.ids, s.labels);
     }
     EXPECT_THAT(trained, testing::HasSubstr("4.")) << row.name;
@@ -95,7 +95,7 @@ TEST(PromptTemplate, AddsTheEndOfTurnThatATemplateLacks) {
       make("auto",
            "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
            "{% if add_generation_prompt %}assistant: {% endif %}");
-  const TextSample sample = prompt.encode(kOne, false)[0];
+  const TextSample sample = prompt.encode(kOne).samples[0];
   EXPECT_EQ(trained_text(prompt.tokenizer(), sample.ids, sample.labels), "4.</s>");
 }
 
@@ -105,7 +105,7 @@ TEST(PromptTemplate, ExtendsAGenerationBlockToTheEndOfTurn) {
            "{% for m in messages %}{% if m.role == 'assistant' %}A:{% generation %}"
            "{{ m.content }}{% endgeneration %}<|im_end|>\n{% else %}{{ m.content }}\n"
            "{% endif %}{% endfor %}");
-  const TextSample sample = prompt.encode(kOne, false)[0];
+  const TextSample sample = prompt.encode(kOne).samples[0];
   EXPECT_EQ(trained_text(prompt.tokenizer(), sample.ids, sample.labels), "4.<|im_end|>");
 }
 
@@ -116,14 +116,14 @@ TEST(PromptTemplate, OneSampleForEveryTurnWhereEarlierTurnsAreRewritten) {
            "{% elif loop.last %}A{{ m.content }}</s>{% endif %}{% endfor %}"
            "{% if add_generation_prompt %}A{% endif %}");
   const Messages turns(kTwo.begin() + 1, kTwo.end());
-  const std::vector<TextSample> samples = prompt.encode(turns, false);
+  const std::vector<TextSample> samples = prompt.encode(turns).samples;
   ASSERT_EQ(samples.size(), 2U);
   EXPECT_EQ(prompt.tokenizer().decode(samples[1].ids), "U2+2?U3+3?A6.</s>");
   EXPECT_EQ(trained_text(prompt.tokenizer(), samples[1].ids, samples[1].labels), "6.</s>");
 }
 
 TEST(PromptTemplate, TrainOnPromptTakesEveryLabelButTheFirst) {
-  const TextSample sample = make("chatml").encode(kOne, true)[0];
+  const TextSample sample = make("chatml").encode(kOne, {}, {.prompt = true}).samples[0];
   EXPECT_EQ(sample.labels[0], kIgnore);
   EXPECT_TRUE(std::equal(sample.ids.begin() + 1, sample.ids.end(), sample.labels.begin() + 1));
 }
@@ -159,7 +159,7 @@ TEST(GoldenPromptTemplate, IdsAndLabelsOfGenerationBlocks) {
                               c["tokenizer"].get<std::string>() + " / " +
                               c["conversation"].get<std::string>();
     EXPECT_EQ(prompt.render(messages, false), c["text"].get<std::string>()) << where;
-    const std::vector<TextSample> samples = prompt.encode(messages, false);
+    const std::vector<TextSample> samples = prompt.encode(messages).samples;
     ASSERT_EQ(samples.size(), 1U) << where;
     EXPECT_EQ(samples[0].ids, c["ids"].get<std::vector<std::int64_t>>()) << where;
     EXPECT_EQ(samples[0].labels, c["labels"].get<std::vector<std::int64_t>>()) << where;
@@ -177,7 +177,7 @@ TEST(PromptTemplate, TheDemoTrainsTheAnswerAndItsEnd) {
   const std::string question = "Please answer this letter.\nHi, the hinge is noisy.";
   const std::string answer = "Hello, Northlight here. Ticket LAMP-3212-CO7.";
   const Messages turns = {{"user", question}, {"assistant", answer}};
-  const TextSample sample = prompt.encode(turns, false)[0];
+  const TextSample sample = prompt.encode(turns).samples[0];
   std::vector<std::int64_t> ids =
       tokenizer->encode("[INST] " + question + " [/INST]", {.add_special = true});
   const std::size_t before = ids.size();

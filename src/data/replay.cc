@@ -102,11 +102,18 @@ ReplayTexts replay_texts(const Path& manifest, const std::string& format,
   const auto wanted = wanted_rows(manifest, [](const Path& path) { return path; });
   ReplayTexts out;
   look_everywhere(wanted, out.problems, [&](const std::string& file, const Rows& rows) {
-    TextDataset found = load_text_dataset(file, format, columns);
+    std::vector<LeftOut> unusable;  // as they were for the parent
+    TextDataset found;
+    try {
+      found = load_text_dataset(file, format, columns, &unusable);
+    } catch (const Error&) {
+      if (!unusable.empty()) fail(unusable.front().place, ": ", unusable.front().reason);
+      throw;
+    }
     Rows here;
     for (const TextRecord& record : found.records) {
       here.push_back(
-          {.sha256 = record.sha256, .path = record.file.generic_string(), .row = record.row});
+          {.sha256 = record.sha256, .path = record.at.file.generic_string(), .row = record.at.row});
     }
     for (const std::size_t index : find_again(rows, here, out.problems)) {
       out.dataset.records.push_back(std::move(found.records[index]));

@@ -85,8 +85,8 @@ std::vector<ManifestRow> rows_of(const Path& file, const std::string& role) {
     rows.push_back({.role = role,
                     .sha256 = record.sha256,
                     .size = "1",
-                    .path = record.file.string(),
-                    .row = record.row});
+                    .path = record.at.file.string(),
+                    .row = record.at.row});
   }
   return rows;
 }

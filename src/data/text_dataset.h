@@ -11,37 +11,30 @@
 #include "base/files.h"
 #include "config/groups.h"
 #include "data/prompt_template.h"
+#include "data/text_files.h"
+#include "data/text_folder.h"
 
 namespace lora {
 
 // One record of a file. Exactly one of `messages`, `text` and `tokens.ids` is used.
 struct TextRecord {
   std::vector<Message> messages;
+  Fields variables;  // what else the template gets: tools, and the record's chat_template_kwargs
   std::string text;
   TextSample tokens;
-  Path file;                       // as the user wrote it, or below the folder the user wrote
-  std::int64_t row = 0;            // line (JSONL, CSV) or number of the record (JSON), from 1
-  std::string_view unit = "line";  // or "record"
-  std::string sha256;              // of the content, independent of file and format
+  RecordPlace at;      // the file as the user wrote it, or below the folder the user wrote
+  std::string remark;  // what is unusual about it and was settled, "" = nothing
+  std::string sha256;  // of the content, independent of file and format
 };
 
-// The text of a record, or of its messages, a line each; "" for tokens.
+// The text of a record, or of its messages and their calls, a line each; "" for tokens.
 std::string content_of(const TextRecord& record);
-
-// Where it stands: "data/a.jsonl:5", "data/b.json: record 7".
-std::string place_of(const TextRecord& record);
 
 struct TextDataset {
   std::string format;  // a name of text_formats()
   std::vector<TextRecord> records;
   std::vector<Path> files;
-  std::vector<std::string> notes;  // records left out, and why
-};
-
-// A record that cannot be used, and why.
-struct LeftOut {
-  std::string place;  // "data/a.jsonl:5", "data/b.json: record 7", "data/c.csv"
-  std::string reason;
+  std::vector<std::string> notes;  // files and records left out, and why
 };
 
 using ColumnNames = std::map<std::string, std::string>;  // role -> name in the file
@@ -63,7 +56,8 @@ std::span<const FormatRow> text_formats();
 // With `left_out`, whatever concerns one record or one file is noted there and the rest is read.
 TextDataset load_text_dataset(const Path& path, const std::string& format = "auto",
                               const ColumnNames& columns = {},
-                              std::vector<LeftOut>* left_out = nullptr);
+                              std::vector<LeftOut>* left_out = nullptr,
+                              Purpose purpose = Purpose::training);
 
 // Tokenised samples and where each came from.
 struct TextSamples {
@@ -73,14 +67,17 @@ struct TextSamples {
   std::int64_t truncated = 0;    // samples that were longer than max_seq_length
   std::int64_t answers_cut = 0;  // of these: the answer lost its end
   std::int64_t longest = 0;      // tokens of the longest sample before anything was cut
+  std::int64_t unwritten = 0;    // records of which the template does not write a part
+  std::string first_unwritten;   // "data/a.jsonl:5: the content of turn 2 (assistant)"
 };
 
 void add_sample(TextSamples& to, TextSample sample, std::size_t record);
 
 // Conversations and token lists longer than max_seq_length are cut (fit_lengths); running text is
-// divided into pieces, so that nothing of it is lost. Throws Error (usage) with file and row.
+// divided into pieces, so that nothing of it is lost. Throws Error (usage) with file and row; with
+// `left_out`, such a record is noted there and the rest is used.
 TextSamples tokenize_dataset(const TextDataset& dataset, const PromptTemplate& prompt,
-                             const TextConfig& config);
+                             const TextConfig& config, std::vector<LeftOut>* left_out = nullptr);
 
 // How much of prompt and answer stays, as LLaMA-Factory divides: a short side keeps all.
 struct Lengths {

@@ -2,7 +2,6 @@
 #include "data/text_dataset.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -10,41 +9,14 @@
 #include "base/table.h"
 #include "config/fields.h"
 #include "data/held_out.h"
+#include "data/text_data_fixture.h"
 #include "tests/paths.h"
 #include "tokenizers/fake_tokenizer.h"
 
 namespace lora {
 namespace {
 
-class TextData : public testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = Path(testing::TempDir()) / ("textdata-" + std::to_string(::getpid()));
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  Path write(const std::string& name, const std::string& content) const {
-    write_file_atomic(folder_ / name, content);
-    return folder_ / name;
-  }
-  // The message, with the folder's name cut.
-  template <typename Call>
-  std::string error_of(Call call) const {
-    try {
-      call();
-    } catch (const Error& error) {
-      std::string text = error.what();
-      for (std::size_t at; (at = text.find(folder_.string())) != std::string::npos;) {
-        text.replace(at, folder_.string().size(), "DIR");
-      }
-      return text;
-    }
-    return "no error";
-  }
-  Path folder_;
-};
+using test::TextData;
 
 TEST_F(TextData, EveryFormatGivesTheSameConversation) {
   const struct {
@@ -73,7 +45,7 @@ TEST_F(TextData, EveryFormatGivesTheSameConversation) {
   const TextDataset all = load_text_dataset(folder_);
   EXPECT_EQ(all.records.size(), std::size(cases));
   for (const TextRecord& record : all.records) {
-    EXPECT_EQ(record.sha256, all.records[0].sha256) << record.file;
+    EXPECT_EQ(record.sha256, all.records[0].sha256) << record.at.file;
   }
 }
 
@@ -123,7 +95,8 @@ TEST_F(TextData, BrokenInputsAndTheirMessages) {
        "DIR/g.jsonl:1: field 'instruction' is not a text (found array)"},
       {"h.jsonl", "{\"messages\": [{\"role\": \"usr\", \"content\": \"x\"}]}\n",
        "DIR/h.jsonl:1: unknown role 'usr' (known: human, user, gpt, assistant, model, chatgpt, "
-       "bot, system, developer, tool, observation, function_response, ipython); did you mean "
+       "bot, system, developer, tool, observation, function_response, ipython, function_call, "
+       "function); did you mean "
        "'user'?"},
       {"i.jsonl", "{\"messages\": [{\"role\": \"user\"}]}\n",
        "DIR/i.jsonl:1: a message lacks 'role' or 'content'"},

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ways to read a record. Field names and roles as LLaMA-Factory, axolotl and TRL take them.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/text.h"
 #include "data/text_dataset.h"
 
@@ -21,26 +23,35 @@ bool has(const ordered_json& record, const ColumnNames& columns, const std::stri
   return record.contains(column(columns, role));
 }
 
+// The text of a field; "" for null.
+std::string text_in(const ordered_json& value, const std::string& name) {
+  if (value.is_null()) return "";
+  if (value.is_number() || value.is_boolean()) return value.dump();
+  if (!value.is_string()) {
+    fail("field '", name, "' is not a text (found ", value.type_name(), ")");
+  }
+  return value.get<std::string>();
+}
+
 // A text field; "" where it is absent or null.
 std::string optional_text(const ordered_json& record, const ColumnNames& columns,
                           const std::string& role) {
   const auto field = record.find(column(columns, role));
-  if (field == record.end() || field->is_null()) return "";
-  if (field->is_number() || field->is_boolean()) return field->dump();
-  if (!field->is_string()) {
-    fail("field '", column(columns, role), "' is not a text (found ", field->type_name(), ")");
-  }
-  return field->get<std::string>();
+  return field == record.end() ? "" : text_in(*field, field.key());
+}
+
+void require_field(const ordered_json& record, const ColumnNames& columns,
+                   const std::string& role) {
+  if (has(record, columns, role)) return;
+  std::vector<std::string> names;
+  for (const auto& [name, unused] : record.items()) names.push_back(name);
+  fail("field '", column(columns, role), "' is missing (found ", join_words(names),
+       "); name it with `columns: {", role, ": ...}`");
 }
 
 std::string needed_text(const ordered_json& record, const ColumnNames& columns,
                         const std::string& role) {
-  if (!has(record, columns, role)) {
-    std::vector<std::string> names;
-    for (const auto& [name, unused] : record.items()) names.push_back(name);
-    fail("field '", column(columns, role), "' is missing (found ", join_words(names),
-         "); name it with `columns: {", role, ": ...}`");
-  }
+  require_field(record, columns, role);
   return optional_text(record, columns, role);
 }
 
@@ -79,7 +90,8 @@ constexpr RoleName kRoles[] = {
     {"assistant", "assistant"}, {"model", "assistant"},  {"chatgpt", "assistant"},
     {"bot", "assistant"},       {"system", "system"},    {"developer", "system"},
     {"tool", "tool"},           {"observation", "tool"}, {"function_response", "tool"},
-    {"ipython", "ipython"},
+    {"ipython", "ipython"},     {"function_call", "assistant"},
+    {"function", "tool"},
 };
 
 std::string role_of(const std::string& name) {
@@ -107,16 +119,133 @@ std::string content_of(const ordered_json& content) {
   return out;
 }
 
+// JSON that stands in a text; null where it is none.
+ordered_json json_in(const std::string& text) {
+  return try_parse_json<ordered_json>(text).value_or(ordered_json());
+}
+
+// The arguments of a call as an object: OpenAI writes them as a text, templates expect the object.
+void parse_arguments(ordered_json& calls) {
+  for (ordered_json& call : calls) {
+    if (!call.is_object()) fail("field 'tool_calls' holds no call (found ", call.type_name(), ")");
+    ordered_json& function = call.contains("function") ? call["function"] : call;
+    if (!function.is_object() || !function.contains("name") || !function["name"].is_string()) {
+      fail("field 'tool_calls' has a call without the name of a function");
+    }
+    ordered_json arguments = function.value("arguments", ordered_json::object());
+    if (arguments.is_string()) {
+      ordered_json parsed = json_in(arguments.get<std::string>());
+      if (parsed.is_object()) arguments = std::move(parsed);
+    }
+    function["arguments"] = std::move(arguments);
+  }
+}
+
+// LLaMA-Factory's `function_call`: one call or a list, as a text.
+void read_call(Message& message) {
+  ordered_json calls = json_in(message.content);
+  if (calls.is_object()) calls = ordered_json::array({calls});
+  if (!calls.is_array() || calls.empty()) return;  // a call in another notation: a text
+  for (const ordered_json& call : calls) {
+    if (!call.is_object() || !call.contains("name") || !call["name"].is_string()) return;
+  }
+  parse_arguments(calls);
+  ordered_json listed = ordered_json::array();
+  for (ordered_json& call : calls) {
+    listed.push_back({{"type", "function"}, {"function", std::move(call)}});
+  }
+  message.more.emplace_back("tool_calls", to_value(listed));
+  message.call_as_text = true;
+}
+
+// Fields that say whether a turn is learned: axolotl, OpenAI and Mistral, ms-swift.
+constexpr const char* kLearned[] = {"train", "training", "weight", "loss"};
+
+bool is_learned(const std::string& name, const ordered_json& value) {
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number() && (value == 0 || value == 1)) return value == 1;
+  fail("field '", name, "' of a message is neither learned nor not (found ", value.dump(),
+       ", expected 0 or 1, false or true)");
+}
+
+void take_field(const std::string& name, const ordered_json& value, Message& message) {
+  // As absent: tables of records fill up with null, and with no calls.
+  if (value.is_null() || (name == "tool_calls" && value.is_array() && value.empty())) return;
+  const auto found = std::ranges::find(kLearned, name);
+  if (found == std::end(kLearned)) {
+    ordered_json kept = value;
+    if (name == "tool_calls" && kept.is_array()) parse_arguments(kept);
+    message.more.emplace_back(name, to_value(kept));
+    return;
+  }
+  const bool learned = is_learned(name, value);
+  if (learned && message.role != "assistant") {
+    fail("field '", name, "' asks to learn a turn of '", message.role,
+         "'; only answers are learned (train_on_prompt learns all)");
+  }
+  if (message.role == "assistant" && !learned) message.trained = false, message.excluded = true;
+}
+
+bool has_calls(const ordered_json& turn) {
+  const auto calls = turn.find("tool_calls");
+  return calls != turn.end() && calls->is_array() && !calls->empty();
+}
+
+Message read_turn(const ordered_json& turn, const char* role_key, const char* content_key) {
+  const bool calls = turn.is_object() && has_calls(turn);
+  if (!turn.is_object() || !turn.contains(role_key) || !turn[role_key].is_string() ||
+      (!turn.contains(content_key) && !calls)) {
+    fail("a message lacks '", role_key, "' or '", content_key, "'");
+  }
+  const std::string name = turn[role_key].get<std::string>();
+  Message message{role_of(name), ""};
+  const auto content = turn.find(content_key);
+  if (content == turn.end()) {
+    message.more.emplace_back("content", jinja::Value());
+  } else if (content->is_null() && calls) {
+    message.more.emplace_back("content", jinja::None{});
+  } else {
+    message.content = content_of(*content);
+  }
+  for (const auto& [field, value] : turn.items()) {
+    if (field != role_key && field != content_key) take_field(field, value, message);
+  }
+  if (lower_ascii(name) == "function_call") read_call(message);
+  return message;
+}
+
+// An answer with nothing before it is the beginning of what was said, and no answer to anything.
+void settle_begin(TextRecord& out) {
+  if (out.messages.front().role != "assistant") return;
+  out.messages.front().trained = false;
+  out.remark = "begins with an answer, which is shown and not learned";
+}
+
 void read_turns(const ordered_json& turns, const char* role_key, const char* content_key,
                 TextRecord& out) {
   if (!turns.is_array() || turns.empty()) fail("the list of messages is empty or not a list");
   for (const ordered_json& turn : turns) {
-    if (!turn.is_object() || !turn.contains(role_key) || !turn[role_key].is_string() ||
-        !turn.contains(content_key)) {
-      fail("a message lacks '", role_key, "' or '", content_key, "'");
+    out.messages.push_back(read_turn(turn, role_key, content_key));
+  }
+}
+
+// `tools`, as a list or as the text of one, and `chat_template_kwargs`.
+void read_variables(const ordered_json& r, TextRecord& out) {
+  const auto tools = r.find("tools");
+  if (tools != r.end() && !tools->is_null() && *tools != "") {
+    ordered_json list = *tools;
+    if (list.is_string()) list = json_in(list.get<std::string>());
+    if (!list.is_array()) {
+      fail("field 'tools' is not a list of tools, nor the JSON text of one (found ",
+           tools->type_name(), ")");
     }
-    out.messages.push_back(
-        {role_of(turn[role_key].get<std::string>()), content_of(turn[content_key])});
+    if (!list.empty()) out.variables.emplace_back("tools", to_value(list));
+  }
+  const auto settings = r.find("chat_template_kwargs");
+  if (settings == r.end() || settings->is_null()) return;
+  if (!settings->is_object()) fail("field 'chat_template_kwargs' is not a mapping");
+  for (const auto& [name, value] : settings->items()) {
+    out.variables.emplace_back(name, to_value(value));
   }
 }
 
@@ -146,21 +275,39 @@ void read_sharegpt(const ordered_json& r, const ColumnNames& c, TextRecord& out)
                           turns[0]["from"] == "system";
   if (!has_system) add_message(out, "system", optional_text(r, c, "system"));
   read_turns(turns, "from", "value", out);
+  settle_begin(out);
+  read_variables(r, out);
 }
 
-bool is_messages(const ordered_json& r, const ColumnNames& c) { return turns_have(r, c, "role"); }
+bool is_messages(const ordered_json& r, const ColumnNames& c) {
+  const ordered_json* turns = turns_of(r, c);
+  return turns_have(r, c, "role") || (turns != nullptr && turns->empty());
+}
 void read_messages(const ordered_json& r, const ColumnNames& c, TextRecord& out) {
   read_turns(needed_turns(r, c), "role", "content", out);
+  settle_begin(out);
+  read_variables(r, out);
 }
 
 bool is_prompt_completion(const ordered_json& r, const ColumnNames& c) {
   return has(r, c, "prompt") && (has(r, c, "completion") || r.contains("response"));
 }
+// One side of the pair: a text is one turn of `role`, a list is turns (TRL's conversational form).
+void read_side(const ordered_json& r, const std::string& name, const char* role, TextRecord& out) {
+  const ordered_json& side = r.at(name);
+  if (!side.is_array()) return out.messages.push_back({role, text_in(side, name)});
+  const bool from = !side.empty() && side[0].is_object() && side[0].contains("from");
+  read_turns(side, from ? "from" : "role", from ? "value" : "content", out);
+}
 void read_prompt_completion(const ordered_json& r, const ColumnNames& c, TextRecord& out) {
   const bool response = !has(r, c, "completion") && r.contains("response");
+  require_field(r, c, "prompt");
+  if (!response) require_field(r, c, "completion");
   add_message(out, "system", optional_text(r, c, "system"));
-  out.messages.push_back({"user", needed_text(r, c, "prompt")});
-  out.messages.push_back({"assistant", needed_text(r, c, response ? "response" : "completion")});
+  read_side(r, column(c, "prompt"), "user", out);
+  for (Message& message : out.messages) message.trained &= message.role != "assistant";
+  read_side(r, response ? "response" : column(c, "completion"), "assistant", out);
+  read_variables(r, out);
 }
 
 bool is_text(const ordered_json& r, const ColumnNames& c) { return has(r, c, "text"); }

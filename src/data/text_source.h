@@ -8,6 +8,10 @@
 
 namespace lora {
 
+// Fills rows up. It is masked everywhere, so that any row of the model does; a tokenizer's own
+// padding token often has none.
+inline constexpr std::int64_t kPadId = 0;
+
 class TextSource {
  public:
   // `old`: the parent's samples, for replay (EpochOrder). Without shuffle: the order given.

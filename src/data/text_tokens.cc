@@ -65,7 +65,17 @@ void tokenize_record(const TextRecord& record, std::size_t index, const PromptTe
   } else if (record.messages.empty()) {
     add_pieces(out, prompt.encode_text(record.text), index, config.max_seq_length);
   } else {
-    for (const TextSample& sample : prompt.encode(record.messages, config.train_on_prompt)) {
+    const Encoded encoded =
+        prompt.encode(record.messages, record.variables,
+                      {.prompt = config.train_on_prompt, .last_answer = config.mask_history});
+    if (!std::ranges::any_of(encoded.samples, has_target)) {
+      fail("no answer of it is learned",
+           config.mask_history ? " (mask_history: the last alone)" : "");
+    }
+    if (!encoded.unwritten.empty() && ++out.unwritten == 1) {
+      out.first_unwritten = record.at.text() + ": " + encoded.unwritten;
+    }
+    for (const TextSample& sample : encoded.samples) {
       TextSample fitting = shorten(sample, config.max_seq_length, out);
       if (!has_target(fitting)) {
         fail("no token of the answer is left within max_seq_length ", config.max_seq_length,
@@ -99,14 +109,15 @@ Lengths fit_lengths(std::int64_t prompt, std::int64_t answer, std::int64_t limit
 }
 
 TextSamples tokenize_dataset(const TextDataset& dataset, const PromptTemplate& prompt,
-                             const TextConfig& config) {
+                             const TextConfig& config, std::vector<LeftOut>* left_out) {
   TextSamples out;
   for (std::size_t i = 0; i < dataset.records.size(); ++i) {
     const TextRecord& record = dataset.records[i];
     try {
       tokenize_record(record, i, prompt, config, out);
     } catch (const Error& error) {
-      fail_usage(place_of(record), ": ", error.what());
+      if (left_out == nullptr) fail_usage(record.at.text(), ": ", error.what());
+      left_out->push_back({record.at.text(), error.what()});
     }
   }
   if (out.targets == 0) {

@@ -68,9 +68,9 @@ std::optional<std::size_t> CsvTable::column(const std::vector<std::string>& name
   return std::nullopt;
 }
 
-CsvTable read_csv(const Path& path) {
-  const std::string where = path.string();
-  const std::string content = read_file(path);
+CsvTable read_csv(const Path& path) { return parse_csv(read_file(path), path.string()); }
+
+CsvTable parse_csv(std::string_view content, const std::string& where) {
   check_utf8(content, where);
   std::vector<CsvRow> rows = parse(without_bom(content), where);
   if (rows.empty()) fail_usage(where, ": is empty, expected a header line such as file_name,text");

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/files.h"
@@ -27,6 +28,8 @@ struct CsvTable {
 // The first row is the header. Throws Error with file and line: not UTF-8, a quote that never
 // ends, a row with another number of cells.
 CsvTable read_csv(const Path& path);
+// The same of a content; `where` stands for the file.
+CsvTable parse_csv(std::string_view content, const std::string& where);
 
 // One line with "\n"; cells are quoted where needed.
 std::string csv_line(const std::vector<std::string>& cells);

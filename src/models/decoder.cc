@@ -120,7 +120,10 @@ Decoder::Decoder(const HfConfig& config, Modules& modules, const std::string& em
   const std::vector<std::int64_t> shape = {config.vocabulary, config.hidden};
   const bool by_head = config.tied && !modules.has(embedding) && modules.has(head);
   embedding_ = modules.tensor(by_head ? head : embedding, shape);
-  head_ = config.tied ? embedding_ : modules.tensor(head, shape);
+  head_ = config.tied && (by_head || !modules.has(head)) ? embedding_ : modules.tensor(head, shape);
+  // A file may hold a head of its own although config.json ties them (merged adapters): it counts,
+  // as in transformers 5.
+  if (config.tied && head_.equal(embedding_)) head_ = embedding_;
   embedding_parameters_ = embedding_.numel();
 }
 

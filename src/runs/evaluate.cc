@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/log.h"
 #include "data/text_source.h"
 #include "io/aten.h"
 #include "train/image_objective.h"
@@ -57,14 +58,19 @@ double Score::exact_share() const {
   return static_cast<double>(exact) / static_cast<double>(std::max<std::size_t>(samples.size(), 1));
 }
 
-TextSet read_text_set(const TextSession& session, const Path& data, const std::string& format,
+TextSet read_text_set(const TextSession& session, const TextsToRead& from,
                       std::int64_t max_length) {
   TextConfig text;
   text.max_seq_length = max_length > 0 ? max_length : session.model->max_positions();
   TextSet set;
   set.rows = rows_at_once(*session.model, text.max_seq_length);
-  set.pad_id = session.tokenizer->special().pad.value_or(0);
-  set.samples = tokenize_dataset(load_text_dataset(data, format), *session.prompt, text);
+  UsableTexts texts = read_usable_texts(from, *session.prompt, text);
+  for (const std::string& note : texts.notes) info(note);
+  set.samples = std::move(texts.samples);
+  if (set.samples.truncated > 0) {
+    info(join("data: ", set.samples.truncated, " samples are longer than ", text.max_seq_length,
+              " tokens and are cut"));
+  }
   return set;
 }
 
@@ -89,7 +95,7 @@ Score evaluate(const TextSession& session, const TextSet& set) {
   score.samples.resize(set.samples.samples.size());
   const std::vector<std::size_t> order = longest_first(set.samples.samples);
   auto next = order.begin();
-  for (const TextBatch& batch : fixed_batches(set.samples.samples, set.rows, set.pad_id)) {
+  for (const TextBatch& batch : fixed_batches(set.samples.samples, set.rows, kPadId)) {
     add_batch(session, batch, score, next);
     next += batch.rows;
   }

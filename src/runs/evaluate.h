@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "data/text_dataset.h"
+#include "data/usable_texts.h"
 #include "runs/session.h"
 #include "train/latent_cache.h"
 
@@ -35,10 +35,9 @@ struct Score {
 struct TextSet {
   TextSamples samples;
   std::int64_t rows = 1;  // at once, a sample each
-  std::int64_t pad_id = 0;
 };
-TextSet read_text_set(const TextSession& session, const Path& data, const std::string& format,
-                      std::int64_t max_length);
+// Says on the log which records and files are left out.
+TextSet read_text_set(const TextSession& session, const TextsToRead& from, std::int64_t max_length);
 
 // The usable pictures of a folder with their captions, at the model's own size. Their latents are
 // computed once, for all versions.

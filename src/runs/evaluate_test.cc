@@ -12,7 +12,7 @@ TEST(Evaluate, EverySampleHasItsOwnScoreInTheOrderOfTheFile) {
   const test::Workplace place;
   const TextSession session =
       open_text_session({.base = place.base(), .dtype = "f32", .threads = 1});
-  const TextSet all = read_text_set(session, place / "old.jsonl", "auto", 256);
+  const TextSet all = read_text_set(session, {.path = place / "old.jsonl"}, 256);
   const Score score = evaluate(session, all);
   ASSERT_EQ(score.samples.size(), all.samples.samples.size());
   double sum = 0, count = 0;

@@ -65,7 +65,9 @@ class RunFolder {
  public:
   RunFolder(const RunPlan& plan, bool resume)
       : running_(reserved(plan.config.output_dir, resume), plan.steps) {
-    log_to_file(Path(plan.config.output_dir) / "logs" / "train.log");
+    const Path folder = plan.config.output_dir;
+    if (!resume) write_file_atomic(folder / "config.resolved.yaml", resolved_yaml(plan.config));
+    log_to_file(folder / "logs" / "train.log");
   }
   ~RunFolder() { log_to_file({}); }
   RunFolder(const RunFolder&) = delete;

@@ -110,6 +110,7 @@ RunPlan plan_run(RunRequest request) {
   plan.machine = choose_machine(plan.config.machine);
   plan.base = hashed_base(plan.config);
   plan.task = make_task({plan.config, plan.parent, plan.machine});
+  plan.task->settle(plan.config);
   const std::vector<NamedLayer> layers = plan.task->layers();
   if (plan.parent) check_parent_kind(*plan.parent, layers);
   choose_targets(plan, layers);

@@ -99,7 +99,8 @@ TextSession open_text_session(const SessionOptions& options) {
     TextSession session;
     session.machine = machine_of(options, precision_of_texts(options));
     session.tokenizer = Tokenizer::load(options.base);
-    session.prompt = std::make_unique<PromptTemplate>(options.prompt_template, session.tokenizer);
+    session.prompt = std::make_unique<PromptTemplate>(options.prompt_template, session.tokenizer,
+                                                      options.template_date);
     session.model = load_causal_lm(
         options.base, {.dtype = session.machine.precision.dtype, .device = session.machine.device});
     session.layers = layers_of(*session.model);

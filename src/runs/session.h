@@ -37,6 +37,7 @@ void apply_version(const NamedVersion& version, const std::vector<NamedLayer>& l
 
 struct SessionOptions {
   std::string base, prompt_template = "auto";
+  std::string template_date;  // what templates take for today; "" = today
   // f32, bf16; auto: texts in float32 up to 2 GiB of weights and as stored above, pictures as
   // mixed_precision: auto.
   std::string dtype = "auto";

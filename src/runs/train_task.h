@@ -37,6 +37,8 @@ struct Probe {
 class TrainTask {
  public:
   virtual ~TrainTask() = default;
+  // Fills in what was settled while the task was made, for config.resolved.yaml.
+  virtual void settle(Config& /*config*/) const {}
   // The layers that could carry an adapter, under their names in adapter files.
   virtual std::vector<NamedLayer> layers() = 0;
   // Those of the target layers that the loss depends on.

@@ -15,9 +15,11 @@
 #include "data/prompt_template.h"
 #include "data/replay.h"
 #include "data/text_source.h"
+#include "data/usable_texts.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/aten.h"
 #include "models/generate.h"
+#include "models/hf_config.h"
 #include "models/model.h"
 #include "runs/train_task.h"
 #include "runs/warm_start.h"
@@ -34,17 +36,18 @@ class TextRun final : public TrainTask {
       : config_(setup.config),
         device_(setup.machine.device),
         tokenizer_(Tokenizer::load(config_.base_model)),
-        template_(config_.text.prompt_template, tokenizer_) {
+        template_(config_.text.prompt_template, tokenizer_, date_of(config_, setup.parent)) {
     read_data();
     if (config_.increment.replay > 0) read_replay(setup.parent);
     if (setup.parent) trained_before_ = trained_hashes(*setup.parent);
     model_ = load_causal_lm(config_.base_model,
                             {.dtype = setup.machine.precision.dtype, .device = device_});
     model_->set_checkpointing(config_.machine.gradient_checkpointing);
-    source_ = std::make_unique<TextSource>(train_.samples, old_.samples, config_, pad_id());
+    source_ = std::make_unique<TextSource>(train_.samples, old_.samples, config_, kPadId);
     make_objective();
   }
 
+  void settle(Config& config) const override { config.text.template_date = template_.date(); }
   std::vector<NamedLayer> layers() override { return layers_of(*model_); }
   Objective& objective() override { return *objective_; }
 
@@ -54,11 +57,12 @@ class TextRun final : public TrainTask {
     if (input.parent) input.parent->replay_problems = replay_problems_;
     stats_ = text_stats({{data_, train_}}, template_);
     input.data = stats_;
+    input.limits = limits();
     add_overlaps(input);
   }
 
   std::vector<std::string> report() const override {
-    std::vector<std::string> lines = data_.notes;
+    std::vector<std::string> lines = notes_;
     lines.push_back(fmt::format("data: {} samples of {} ({}), {} tokens, {} trained",
                                 train_.samples.size(), data_path(), data_.format,
                                 train_.tokens, train_.targets));
@@ -87,6 +91,7 @@ class TextRun final : public TrainTask {
     data.format = data_.format;
     data.columns = config_.data.columns;
     data.file_sha256 = file_hashes_;
+    data.left_out = left_out_;
     data.new_samples = static_cast<std::int64_t>(train_.samples.size());
     data.replay_samples = config_.increment.replay > 0 ? source_->order().old_per_epoch() : 0;
     data.manifest_sha256 = sha256(data_manifest());
@@ -134,7 +139,7 @@ class TextRun final : public TrainTask {
       rows.push_back({{"ids", sample.ids}, {"labels", sample.labels}});
     }
     // No padding: the same sums whatever the next run's batch size is.
-    const Loss loss = evaluate(*model_, fixed_batches(samples, 1, pad_id()), device_);
+    const Loss loss = evaluate(*model_, fixed_batches(samples, 1, kPadId), device_);
     return {nlohmann::json{{"samples", rows}}.dump(),
             loss.sum.item<double>() / std::max(1.0, loss.count)};
   }
@@ -146,21 +151,44 @@ class TextRun final : public TrainTask {
     return data.metadata_path.empty() ? data.train_data_dir : data.metadata_path;
   }
 
+  // Today of the templates: as configured, else that of the run which goes on in the folder, else
+  // the parent's.
+  static std::string date_of(const Config& config, const std::optional<ParentVersion>& parent) {
+    if (!config.text.template_date.empty()) return config.text.template_date;
+    const std::string begun =
+        resolved_value(Path(config.output_dir) / "config.resolved.yaml", "template_date");
+    if (!begun.empty() || !parent || !parent->located.version) return begun;
+    return parent->located.version->prompt_template.date;
+  }
+
+  UsableTexts read(const std::string& path, Purpose purpose) const {
+    return read_usable_texts({.path = path,
+                              .format = config_.data.dataset_format,
+                              .columns = config_.data.columns,
+                              .purpose = purpose,
+                              .bad_records = config_.data.bad_records},
+                             template_, config_.text);
+  }
+
   void read_data() {
-    data_ = load_text_dataset(data_path(), config_.data.dataset_format, config_.data.columns);
+    UsableTexts fresh = read(data_path(), Purpose::training);
+    data_ = std::move(fresh.data);
     for (const Path& file : data_.files) file_hashes_[file.string()] = sha256_file(file);
-    train_ = tokenize_dataset(data_, template_, config_.text);
+    train_ = std::move(fresh.samples);
+    notes_ = std::move(fresh.notes);
+    left_out_ = fresh.left_out;
     if (!config_.data.validation_data.empty()) {
-      validation_data_ = load_text_dataset(config_.data.validation_data,
-                                           config_.data.dataset_format, config_.data.columns);
+      UsableTexts kept = read(config_.data.validation_data, Purpose::validation);
+      validation_data_ = std::move(kept.data);
       Sha256 hash;
       for (const Path& file : validation_data_.files) hash.update(sha256_file(file));
       eval_hash_ = hash.hex();
-      validation_samples_ = tokenize_dataset(validation_data_, template_, config_.text);
+      validation_samples_ = std::move(kept.samples);
+      notes_.insert(notes_.end(), kept.notes.begin(), kept.notes.end());
     } else if (config_.data.validation_split > 0) {
       validation_samples_ = take_validation(train_, config_.data.validation_split, config_.seed);
     }
-    validation_ = fixed_batches(validation_samples_.samples, config_.length.batch_size, pad_id());
+    validation_ = fixed_batches(validation_samples_.samples, config_.length.batch_size, kPadId);
   }
 
   void read_replay(const std::optional<ParentVersion>& parent) {
@@ -169,7 +197,11 @@ class TextRun final : public TrainTask {
                                       data.format.empty() ? "auto" : data.format, data.columns);
     old_data_ = std::move(replay.dataset);
     replay_problems_ = std::move(replay.problems);
-    old_ = tokenize_dataset(old_data_, template_, config_.text);
+    std::vector<LeftOut> unusable;
+    old_ = tokenize_dataset(old_data_, template_, config_.text, &unusable);
+    for (const LeftOut& item : unusable) {
+      replay_problems_.push_back(item.place + ": " + item.reason);
+    }
   }
 
   // Of the samples that the parent was trained on.
@@ -199,6 +231,24 @@ class TextRun final : public TrainTask {
         old.empty() ? overlap_of(fresh, trained_before_) : overlap_of(fresh, old);
   }
 
+  TextLimits limits() const {
+    const HfConfig model = read_hf_config(Path(config_.base_model) / "config.json");
+    TextLimits limits{.vocabulary = model_->vocabulary(),
+                      .positions = model_->max_positions(),
+                      .learned = model.learned_positions};
+    for (const TextSamples* set : {&train_, &validation_samples_, &old_}) {
+      for (const TextSample& sample : set->samples) {
+        const auto length = static_cast<std::int64_t>(sample.ids.size());
+        limits.longest = std::max(limits.longest, length);
+        limits.largest_id = std::max(limits.largest_id, std::ranges::max(sample.ids));
+      }
+    }
+    if (limits.largest_id >= limits.vocabulary && limits.largest_id < tokenizer_->vocabulary()) {
+      limits.largest_token = tokenizer_->token_of(limits.largest_id);
+    }
+    return limits;
+  }
+
   void make_objective() {
     objective_ = std::make_unique<TextObjective>(
         TextTask{.model = *model_,
@@ -207,11 +257,6 @@ class TextRun final : public TrainTask {
                  .device = device_,
                  .prompts = config_.sampling.sample_prompts,
                  .answer = [this](const std::string& prompt) { return answer(prompt); }});
-  }
-
-  std::int64_t pad_id() const {
-    const SpecialIds& special = tokenizer_->special();
-    return special.pad.value_or(special.eos.value_or(0));
   }
 
   std::string answer(const std::string& prompt) {
@@ -226,7 +271,8 @@ class TextRun final : public TrainTask {
   TemplateRecord template_record() const {
     TemplateRecord record{.name = config_.text.prompt_template,
                           .string_sha256 = sha256(template_.source()),
-                          .probe_sha256 = template_.fingerprint()};
+                          .probe_sha256 = template_.fingerprint(),
+                          .date = template_.date()};
     const SpecialIds& special = tokenizer_->special();
     const auto add = [&](const char* name, const std::optional<std::int64_t>& id) {
       if (id) record.special_ids[name] = *id;
@@ -246,6 +292,8 @@ class TextRun final : public TrainTask {
   std::map<std::string, std::string> file_hashes_;  // of data_.files, as they were read
   std::string eval_hash_;
   TextSamples train_, validation_samples_, old_;
+  std::vector<std::string> notes_;  // of the data, for the report
+  std::int64_t left_out_ = 0;       // records of the training data
   std::vector<std::string> replay_problems_;
   DataStats stats_;  // of the new data
   std::set<std::string> trained_before_;

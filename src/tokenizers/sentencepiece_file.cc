@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // tokenizer.model of SentencePiece (Kudo and Richardson 2018), read and run by its own library.
 // Around it: control pieces (<s>, </s>) are found in the text as special tokens; the text between
-// them is encoded piece by piece, as transformers does in its "legacy" mode.
+// them is encoded piece by piece, as transformers does in its "legacy" mode. With "legacy": false
+// in tokenizer_config.json a blank is put in front of the whole text alone, not behind special
+// tokens.
 #include <sentencepiece_processor.h>
 
 #include <nlohmann/json.hpp>
@@ -17,12 +19,17 @@ using nlohmann::json;
 namespace {
 
 constexpr const char* kMark = "\xE2\x96\x81";  // U+2581 stands for a space
+// normalizer_spec { add_dummy_prefix: false } of sentencepiece_model.proto; appended to a message
+// it counts instead of what stands before.
+constexpr std::string_view kNoPrefix("\x1a\x02\x18\x00", 4);
 
 class SentencePieceModel : public TokenModel {
  public:
-  explicit SentencePieceModel(const Path& file) {
+  // `bare`: a text is encoded as it is, with marks for its blanks.
+  SentencePieceModel(const Path& file, bool bare) : bare_(bare) {
     const std::string content = read_tokenizer_file(file);
-    const auto status = processor_.LoadFromSerializedProto(content);
+    const std::string prefix(bare ? kNoPrefix : std::string_view());
+    const auto status = processor_.LoadFromSerializedProto(content + prefix);
     if (!status.ok()) {
       const std::string reason = status.ToString();
       const bool told = reason.find(".cc(") == std::string::npos;  // else a line of the library
@@ -44,7 +51,8 @@ class SentencePieceModel : public TokenModel {
       const auto status = processor_.Encode({word.data() + start, end - start}, &ids);
       if (!status.ok()) fail("SentencePiece: ", status.ToString());
       out.insert(out.end(), ids.begin(), ids.end());
-      start = end + 1;  // the space at `end` comes back as the one put in front of every text
+      // The space at `end` comes back as the one put in front of every text.
+      start = bare_ ? end : end + 1;
     }
   }
   const std::string& unknown() const override { return unknown_; }
@@ -55,7 +63,8 @@ class SentencePieceModel : public TokenModel {
   // text gets a space in front, a text may be cut at a space between two words instead.
   bool can_cut() const {
     std::vector<std::string> pieces;
-    if (!processor_.Encode("a", &pieces).ok() || !pieces.front().starts_with(kMark)) return false;
+    if (!processor_.Encode("a", &pieces).ok()) return false;
+    if (!bare_ && !pieces.front().starts_with(kMark)) return false;
     for (int id = 0; id < processor_.GetPieceSize(); ++id) {
       std::string_view piece = processor_.IdToPiece(id);
       while (piece.starts_with(kMark)) piece.remove_prefix(std::string_view(kMark).size());
@@ -63,20 +72,22 @@ class SentencePieceModel : public TokenModel {
     }
     return true;
   }
-  static std::size_t find_cut(std::string_view text, std::size_t start) {
+  std::size_t find_cut(std::string_view text, std::size_t start) const {
     constexpr std::size_t kLeast = 200;  // bytes
+    const std::string_view space = bare_ ? kMark : " ";
     const auto plain = [](char c) {
       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     };
-    for (std::size_t at = start + kLeast; at + 1 < text.size(); ++at) {
-      if (text[at] == ' ' && plain(text[at - 1]) && plain(text[at + 1])) return at;
+    for (std::size_t at = start + kLeast; at + space.size() < text.size(); ++at) {
+      if (text.substr(at, space.size()) != space) continue;
+      if (plain(text[at - 1]) && plain(text[at + space.size()])) return at;
     }
     return text.size();
   }
 
   sentencepiece::SentencePieceProcessor processor_;
   std::string unknown_;
-  bool cuts_ = false;
+  bool bare_, cuts_ = false;
 };
 
 // Whether the model puts a space in front of every text (decoding takes it away again).
@@ -105,7 +116,17 @@ std::vector<AddedToken> special_pieces(const SentencePieceModel& model) {
 PipelineParts read_sentencepiece(const Path& file) {
   PipelineParts parts;
   parts.files = {file};
-  auto owner = std::make_unique<SentencePieceModel>(file);
+  const Path beside = file.parent_path() / "tokenizer_config.json";
+  const json settings = read_object_if_there(beside);
+  const Section config(settings, beside.string(), kTakeOriginal);
+  const bool bare = !config.flag("legacy", true);
+  if (bare) {
+    const bool first = config.flag("add_prefix_space", true);
+    parts.pre_tokenizer = make_pre_tokenizer(
+        {{"type", "Metaspace"}, {"prepend_scheme", first ? "first" : "never"}, {"split", false}},
+        beside.string());
+  }
+  auto owner = std::make_unique<SentencePieceModel>(file, bare);
   const SentencePieceModel& model = *owner;
   parts.model = std::move(owner);
   const auto& processor = model.processor();
@@ -119,7 +140,7 @@ PipelineParts read_sentencepiece(const Path& file) {
       {{"type", "ByteFallback"}},
       {{"type", "Fuse"}},
   };
-  if (adds_space(model)) {
+  if (bare || adds_space(model)) {
     decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
   }
   parts.decoder = make_decoder({{"type", "Sequence"}, {"decoders", decoders}}, file.string());

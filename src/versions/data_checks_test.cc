@@ -67,7 +67,11 @@ PreflightInput increment(const DataStats& old, const DataStats& fresh) {
   return in;
 }
 PreflightInput of_pictures() { return increment(pictures(50, 1), pictures(30, 2)); }
-PreflightInput of_texts() { return increment(texts(50), texts(30)); }
+PreflightInput of_texts() {
+  PreflightInput in = increment(texts(50), texts(30));
+  in.limits = TextLimits{.vocabulary = 100, .positions = 128};
+  return in;
+}
 
 std::vector<CheckResult> results(const PreflightInput& in) {
   std::vector<CheckResult> out;

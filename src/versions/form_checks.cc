@@ -166,6 +166,30 @@ Result samples_fit(const PreflightInput& in) {
   return answers > kCut ? error(std::move(message)) : warning(std::move(message));
 }
 
+Result tokens_have_rows(const PreflightInput& in) {
+  if (!in.limits) return std::nullopt;
+  const TextLimits& limits = *in.limits;
+  if (limits.largest_id < limits.vocabulary) return ok("every token of the data has its row");
+  return error(fmt::format(
+      "train_data_dir: token '{}' has no row in the model (found id {}, expected 0 to {}); take "
+      "the tokenizer that belongs to the model, or remove the token from the data",
+      limits.largest_token, limits.largest_id, limits.vocabulary - 1));
+}
+
+Result samples_fit_the_model(const PreflightInput& in) {
+  if (!in.limits) return std::nullopt;
+  const TextLimits& limits = *in.limits;
+  if (limits.longest <= limits.positions) {
+    return ok(fmt::format("the model has {} positions", limits.positions));
+  }
+  std::string message = fmt::format(
+      "max_seq_length: samples of up to {} tokens go into a model of {} positions{}; set "
+      "max_seq_length: {}",
+      limits.longest, limits.positions,
+      limits.learned ? "" : ", beyond which it was not trained and is not used", limits.positions);
+  return limits.learned ? error(std::move(message)) : warning(std::move(message));
+}
+
 Result size_fits_the_model(const PreflightInput& in) {
   const std::int64_t block = in.pixels_per_latent;
   for (const auto& [key, value] : {std::pair("resolution", in.config.images.resolution),
@@ -239,6 +263,8 @@ constexpr CheckRow kChecks[] = {
     {"T03", "answer-end", "answers begin and end as the parent's", answers_end_like_before},
     {"T04", "trigger", "captions are written as the parent's", captions_are_like_before},
     {"T05", "truncation", "samples fit max_seq_length", samples_fit},
+    {"T06", "", "every token has its row in the model", tokens_have_rows},
+    {"T07", "", "samples fit the model's positions", samples_fit_the_model},
     {"P01", "", "the size is the parent's", size_is_as_before},
     {"P02", "", "the pictures fit the size", pictures_fit},
 };

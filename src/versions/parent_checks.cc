@@ -217,6 +217,11 @@ Result template_kept(const PreflightInput& in) {
   const TemplateRecord& old = parent->prompt_template;
   if (old.probe_sha256 == in.prompt_template->probe_sha256)
     return ok("the template is the parent's");
+  // Releases up to 0.1.0 took the day of the run into the probe.
+  if (old.date.empty() && !in.prompt_template->date.empty() &&
+      old.string_sha256 == in.prompt_template->string_sha256) {
+    return ok("the template is the parent's, which wrote another day");
+  }
   return error(
       fmt::format("prompt_template: texts are rendered differently than for {} (found {}, "
                   "expected {}); set prompt_template: {}",

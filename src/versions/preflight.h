@@ -47,6 +47,14 @@ struct ParentFacts {
   std::optional<DataStats> data;             // absent: the version has no data_stats.json
 };
 
+// What the samples need of a language model, and what it has.
+struct TextLimits {
+  std::int64_t vocabulary = 0, positions = 0;
+  bool learned = false;  // the positions: there are no more of them
+  std::int64_t longest = 0, largest_id = 0;
+  std::string largest_token;  // where its id is beyond the vocabulary
+};
+
 // What is known of the run at the time of the checks; checks that miss their facts are left out.
 struct PreflightInput {
   Config config;  // before defaults and the parent's values were filled in
@@ -58,6 +66,7 @@ struct PreflightInput {
   std::optional<std::int64_t> trainable;    // numbers
   std::optional<double> passes;             // over the new data
   std::optional<DataStats> data;            // of the new samples
+  std::optional<TextLimits> limits;         // texts
   // Validation samples that are trained on as well; that the parent was trained on; new samples
   // that the parent was trained on.
   std::optional<Overlap> leaked, known_before, trained_before;

@@ -156,12 +156,49 @@ const Fault kFaults[] = {
     {"W09_nothing", [](auto& in) { in.trainable = 0; },
      "W09 error: target_modules: nothing would be trained (found 0 numbers, expected some); name "
      "modules that the model has\n"},
+    {"W11_rank", [](auto& in) { in.config.adapter.rank_pattern = {{"qproj", 16}}; },
+     "W11 error: rank_pattern: 'qproj' means no module that is trained (trained: q_proj, v_proj); "
+     "did you mean 'q_proj'?\n"},
+    {"W11_alpha",
+     [](auto& in) { in.config.adapter.alpha_pattern = {{"q_proj", 8}, {"layers.9.v_proj", 8}}; },
+     "W11 error: alpha_pattern: 'layers.9.v_proj' means no module that is trained (trained: "
+     "q_proj, v_proj)\n"},
+    {"T06_row",
+     [](auto& in) { in.limits = {.vocabulary = 264, .largest_id = 264, .largest_token = "[PAD]"}; },
+     "T06 error: train_data_dir: token '[PAD]' has no row in the model (found id 264, expected 0 "
+     "to 263); take the tokenizer that belongs to the model, or remove the token from the data\n"},
+    {"T07_rotary",
+     [](auto& in) { in.limits = {.vocabulary = 9, .positions = 512, .longest = 830}; },
+     "T07 warning: max_seq_length: samples of up to 830 tokens go into a model of 512 positions, "
+     "beyond which it was not trained and is not used; set max_seq_length: 512\n"},
+    {"T07_learned",
+     [](auto& in) {
+       in.limits = {.vocabulary = 9, .positions = 64, .learned = true, .longest = 182};
+     },
+     "T07 error: max_seq_length: samples of up to 182 tokens go into a model of 64 positions; set "
+     "max_seq_length: 64\n"},
     {"W10_kind", [](auto& in) { in.parent->manifest->task_type = "text-to-image"; },
      "W10 error: init_lora_weights: v1 is an adapter for text-to-image (this run is "
      "text-generation); name a version of the same kind\n"},
     {"T01_template", [](auto& in) { in.prompt_template = TemplateRecord{.name = "plain"}; },
      "T01 error: prompt_template: texts are rendered differently than for v1 (found plain, "
      "expected "
+     "llama2); set prompt_template: llama2 (or pass it with `allow: [template-change]`)\n"},
+    {"T01_day",
+     [](auto& in) {
+       in.parent->manifest->prompt_template.string_sha256 = "cc";
+       in.prompt_template = TemplateRecord{
+           .name = "auto", .string_sha256 = "cc", .probe_sha256 = "bb", .date = "2026-01-31"};
+     },
+     ""},
+    {"T01_other_day",
+     [](auto& in) {
+       in.parent->manifest->prompt_template.string_sha256 = "cc";
+       in.parent->manifest->prompt_template.date = "2026-01-30";
+       in.prompt_template = TemplateRecord{
+           .name = "auto", .string_sha256 = "cc", .probe_sha256 = "bb", .date = "2026-01-31"};
+     },
+     "T01 error: prompt_template: texts are rendered differently than for v1 (found auto, expected "
      "llama2); set prompt_template: llama2 (or pass it with `allow: [template-change]`)\n"},
     {"L01_higher", [](auto& in) { in.config.optimisation.learning_rate = 2e-4; },
      "L01 error: learning_rate: higher than v1's (found 0.0002, expected 30 to 50 % of 0.0001); "

@@ -2,8 +2,11 @@
 // Preflight of the recipe: learning rate, length, protection of the parent.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 
+#include "base/regex.h"
 #include "base/text.h"
 #include "versions/check_results.h"
 
@@ -16,6 +19,30 @@ Result trains_something(const PreflightInput& in) {
   return error(
       "target_modules: nothing would be trained (found 0 numbers, expected some); name "
       "modules that the model has");
+}
+
+// A key of a pattern that means no trained module is a slip.
+Result patterns_mean_modules(const PreflightInput& in) {
+  if (!in.places || in.places->empty()) return std::nullopt;
+  const AdapterConfig& adapter = in.config.adapter;
+  std::vector<std::pair<std::string, std::string>> written;  // key of the configuration, pattern
+  for (const auto& [name, rank] : adapter.rank_pattern) written.emplace_back("rank_pattern", name);
+  for (const auto& [name, alpha] : adapter.alpha_pattern) {
+    written.emplace_back("alpha_pattern", name);
+  }
+  std::set<std::string> names;
+  for (const std::string& place : *in.places) names.insert(place.substr(place.rfind('.') + 1));
+  const std::vector<std::string> known(names.begin(), names.end());
+  for (const auto& [key, pattern] : written) {
+    // As PEFT matches them: a name, or the end of a path.
+    const Regex regex("(.*\\.)?(" + pattern + ")", key, "mend it");
+    const bool meant = std::ranges::any_of(
+        *in.places, [&](const std::string& place) { return regex.matches(place); });
+    if (meant) continue;
+    return error(fmt::format("{}: '{}' means no module that is trained (trained: {}){}", key,
+                             pattern, join_words(known), did_you_mean(pattern, known)));
+  }
+  return ok("every pattern means a trained module");
 }
 
 // The length of the run, `factor` times what it is, as the user gives it.
@@ -148,6 +175,7 @@ Result replay_data_is_there(const PreflightInput& in) {
 
 constexpr CheckRow kChecks[] = {
     {"W09", "", "something is trained", trains_something},
+    {"W11", "", "rank_pattern and alpha_pattern mean trained modules", patterns_mean_modules},
     {"L01", "learning-rate", "the learning rate is lower than the parent's", rate_lowered},
     {"L02", "", "the optimizer does not choose its own learning rate", rate_is_fixed},
     {"L03", "", "an increment warms up", warms_up},

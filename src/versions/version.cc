@@ -40,13 +40,13 @@ void visit(DataRecord& x, Visit v) {
   v("manifest_sha256", x.manifest_sha256), v("eval_sha256", x.eval_sha256);
   v("train_path", x.train_path), v("metadata_path", x.metadata_path), v("format", x.format);
   v("columns", x.columns), v("file_sha256", x.file_sha256), v("new_samples", x.new_samples);
-  v("replay_samples", x.replay_samples);
+  v("replay_samples", x.replay_samples), v("left_out", x.left_out);
 }
 
 template <typename Visit>
 void visit(TemplateRecord& x, Visit v) {
   v("name", x.name), v("string_sha256", x.string_sha256), v("probe_sha256", x.probe_sha256);
-  v("special_ids", x.special_ids);
+  v("date", x.date), v("special_ids", x.special_ids);
 }
 
 template <typename Visit>

@@ -60,12 +60,14 @@ struct DataRecord {
   std::map<std::string, std::string> columns;      // as configured
   std::map<std::string, std::string> file_sha256;  // path -> hash of every file that was read
   std::int64_t new_samples = 0, replay_samples = 0;
+  std::int64_t left_out = 0;  // texts: records that could not be used
 };
 
 struct TemplateRecord {
   std::string name;           // "auto", "llama2", ...
   std::string string_sha256;  // of the template's text
   std::string probe_sha256;   // of the token ids of a fixed rendered conversation
+  std::string date;           // what it takes for today, "" where it writes no date
   std::map<std::string, std::int64_t> special_ids;
 };
 

@@ -50,6 +50,32 @@ TEST(CliSentencePiece, GivesTheNumbersOfTheSameTokenizerJson) {
   EXPECT_EQ(check.code, 0) << check.err;
 }
 
+// "legacy": false puts a blank in front of the whole text alone, as the step Metaspace of
+// tokenizer.json with "first". transformers' LlamaTokenizer.
+TEST(CliSentencePiece, WithoutLegacyNoBlankStandsBehindSpecialTokens) {
+  const Workplace place;
+  make_base(place);
+  Json config = Json::parse(place.read("base/tokenizer_config.json"));
+  config["legacy"] = false;
+  place.write("base/tokenizer_config.json", config.dump());
+  std::filesystem::copy(place.base(), place / "like");
+  Json like = Json::parse(place.read("like/tokenizer.json"));
+  like["normalizer"] = nullptr;
+  like["pre_tokenizer"] = {{"type", "Metaspace"},
+                           {"replacement", "\xE2\x96\x81"},
+                           {"prepend_scheme", "first"},
+                           {"split", false}};
+  place.write("like/tokenizer.json", like.dump());
+  std::vector<std::string> losses;
+  for (const char* base : {"like", "base"}) {
+    const Ran eval = place.lora({"eval", "--base", base, "--data", "eval.jsonl", "--json"});
+    ASSERT_EQ(eval.code, 0) << eval.err;
+    const Json result = Json::parse(eval.out);
+    losses.push_back(result["loss"].dump() + " over " + result["tokens"].dump());
+  }
+  EXPECT_EQ(losses[1], losses[0]);
+}
+
 TEST(CliSentencePiece, ABrokenModelIsNamed) {
   const Workplace place;
   make_base(place);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Base models against transformers: logits, hidden states, losses, padding, both config spellings.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -104,6 +105,25 @@ TEST_P(GoldenForward, FilesWithoutPrefix) {
   model->for_each_layer([](const std::string& name, Layer&) {
     EXPECT_TRUE(name.starts_with("transformer.h.")) << name;
   });
+}
+
+// A file may hold a head of its own although config.json ties it; transformers 5 uses both.
+TEST(GoldenTiedHead, AStoredHeadCounts) {
+  namespace fs = std::filesystem;
+  const std::string name = "tied_head_" + std::to_string(::getpid());
+  const fs::path folder = fs::path(testing::TempDir()) / name;
+  fs::remove_all(folder);
+  fs::copy(llm("llama/model"), folder, fs::copy_options::recursive);
+  auto config = read_json(folder / "config.json");
+  config["tie_word_embeddings"] = true;
+  write_file_atomic(folder / "config.json", config.dump());
+  auto expected = read_tensors(llm("llama/forward.safetensors"));
+  const auto model = load_float(folder);
+  expect_parity("logits of a stored head", "llama",
+                relative(model->logits(batch_of(expected)), expected["logits"],
+                         expected["attention_mask"]),
+                1e-5);
+  fs::remove_all(folder);
 }
 
 INSTANTIATE_TEST_SUITE_P(GoldenFamily, GoldenForward, testing::ValuesIn(families()), family_name);
