@@ -3,8 +3,6 @@
 // seconds of compile time (io/aten.h). Sources still include what they use.
 #pragma once
 
-#include <torch/csrc/autograd/custom_function.h>
-
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
