@@ -3,6 +3,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ namespace lora::test {
 struct Ran {
   int code = -1;  // exit code; 128 + signal where a signal ended it
   std::string out, err;
+  std::size_t peak_mib = 0;  // memory that it held at most
 };
 
 // A program that was started in `folder`.
@@ -77,21 +79,23 @@ class Program {
   }
   pid_t pid() const { return pid_; }
   Ran wait() {
-    if (!ended_) waitpid(pid_, &status_, 0);
+    if (!ended_) wait4(pid_, &status_, 0, &used_);
     ended_ = true;
     const int code = WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
-    return {code, read_file(capture_ / "out"), read_file(capture_ / "err")};
+    return {code, read_file(capture_ / "out"), read_file(capture_ / "err"),
+            static_cast<std::size_t>(used_.ru_maxrss) / 1024};
   }
 
  private:
   bool ended() {
-    if (!ended_) ended_ = waitpid(pid_, &status_, WNOHANG) == pid_;
+    if (!ended_) ended_ = wait4(pid_, &status_, WNOHANG, &used_) == pid_;
     return ended_;
   }
 
   Path capture_;
   pid_t pid_ = -1;
   int status_ = 0;
+  rusage used_ = {};
   bool ended_ = false;
 };
 
