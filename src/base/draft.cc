@@ -105,6 +105,11 @@ void DraftFile::write(std::string_view content) {
   }
 }
 
+void DraftFile::reserve(std::size_t bytes) {
+  errno = ::posix_fallocate(file_, 0, static_cast<off_t>(bytes));
+  if (errno != 0) fail_errno(path_, "reserve its space");
+}
+
 void DraftFile::sync() {
   if (::fsync(file_) != 0) fail_errno(path_, "sync");
 }

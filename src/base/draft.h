@@ -23,6 +23,7 @@ class DraftFile {
   DraftFile& operator=(const DraftFile&) = delete;
 
   void write(std::string_view content);
+  void reserve(std::size_t bytes);  // on the disk, from the beginning of the file
   void sync();
   void replace();   // `path` is this file from now on, whatever was there
   void move_new();  // the same; throws Error (usage) where `path` exists

@@ -9,7 +9,9 @@
 
 #include <memory>
 
+#include "base/draft.h"
 #include "config/config.h"
+#include "train/checkpoint.h"
 #include "train/meter.h"
 #include "train/objective.h"
 #include "train/optimizers.h"
@@ -48,7 +50,8 @@ class Trainer {
   // goes on from the newest checkpoint of `folder`, or from the first step where the run ended
   // before it had one. On return the parameters hold the result:
   // the best adapter where keep_best says so, else the last.
-  // Throws Error for a loss or gradient that is not finite: nothing is saved then.
+  // Throws Error for a loss or gradient that is not finite: nothing is saved then; and where the
+  // disk is full, once the state is saved in the space that was kept for it.
   TrainResult run(bool resume);
 
  private:
@@ -63,7 +66,9 @@ class Trainer {
   void log_step(double rate, const at::Tensor& norm);
   void validate();
   void sample();
+  void keep_room();
   Path save(std::int64_t keep);
+  Path write(const Checkpoint& checkpoint, std::int64_t keep);
   bool every(std::int64_t interval) const { return interval > 0 && step_ % interval == 0; }
   TrainResult finish();
   void last_sample();
@@ -88,6 +93,7 @@ class Trainer {
   bool epoch_ended_ = false;
   Path finished_;  // the checkpoint after the last step
   TensorMap best_;  // the adapter that the watch said to keep
+  std::unique_ptr<DraftFile> room_;  // space for one checkpoint, until the last one is written
 };
 
 }  // namespace lora

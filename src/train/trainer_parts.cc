@@ -10,7 +10,6 @@
 #include "base/text.h"
 #include "io/aten.h"
 #include "nn/layer.h"
-#include "train/checkpoint.h"
 #include "train/interrupt.h"
 #include "train/schedules.h"
 #include "train/trainer.h"
@@ -111,6 +110,7 @@ Trainer::Trainer(TrainerSetup setup)
       fingerprint_(std::move(setup.fingerprint)) {}
 
 void Trainer::begin() {
+  keep_room();
   at::manual_seed(static_cast<std::uint64_t>(config_.seed));
   world_.broadcast(pool_.values());
   open_log(-1);
@@ -166,6 +166,30 @@ void Trainer::sample() {
   world_.barrier();
 }
 
+// A disk that others fill meanwhile then costs no step. An optimizer holds two numbers for each
+// trained one at most.
+void Trainer::keep_room() {
+  if (!world_.writes()) return;
+  constexpr std::size_t kCopies = 4, kRest = 1 << 20;  // weights, optimizer, best; headers, state
+  room_ = std::make_unique<DraftFile>(folder_ / "checkpoints/room for a checkpoint");
+  room_->reserve(kCopies * pool_.values().nbytes() + kRest);
+}
+
+Path Trainer::write(const Checkpoint& checkpoint, std::int64_t keep) {
+  const Path folder = folder_ / "checkpoints";
+  std::string problem;
+  try {
+    return save_checkpoint(folder, checkpoint, keep);
+  } catch (const Error& error) {
+    if (!room_) throw;
+    problem = error.what();
+  }
+  room_.reset();
+  const Path path = save_checkpoint(folder, checkpoint, keep);
+  fail(problem, "; step ", step_, " is saved in ", path.string(),
+       ", in the space that was kept for it: free more and go on with --resume");
+}
+
 Path Trainer::save(std::int64_t keep) {
   Path path;
   if (world_.writes()) {
@@ -183,7 +207,7 @@ Path Trainer::save(std::int64_t keep) {
                   {"scaler", scaler_.state()},
                   {"meter", meter_.state()}});
     checkpoint.state = state.dump(1);
-    path = save_checkpoint(folder_ / "checkpoints", checkpoint, keep);
+    path = write(checkpoint, keep);
     info("step " + std::to_string(step_) + ": saved " + path.string());
   }
   world_.barrier();
@@ -191,6 +215,7 @@ Path Trainer::save(std::int64_t keep) {
 }
 
 void Trainer::resume_from_newest() {
+  if (world_.writes()) remove_dead_drafts(folder_ / "checkpoints");
   const auto path = newest_checkpoint(folder_ / "checkpoints");
   if (!path) {
     info(folder_.string() +
@@ -223,12 +248,14 @@ void Trainer::resume_from_newest() {
     fail(where, "/state.json: not a checkpoint state (", error.what(), "); remove ", where,
          " to resume from an older one");
   }
+  if (finished_.empty()) keep_room();
   open_log(step_);
   info(fmt::format("resumed from {} at step {} of {}", where, step_, watch_.budget()));
 }
 
 // The trained state is saved: a run that ends here goes on here.
 TrainResult Trainer::finish() {
+  room_.reset();  // publishing needs it
   if (watch_.owes(step_)) validate();
   if (world_.any(interrupt_requested())) return stopped(finished_);
   if (!best_.empty()) pool_.restore(best_, "best adapter");

@@ -15,6 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using testing::AllOf;
 using testing::AnyOf;
 using testing::HasSubstr;
 using testing::Not;
@@ -185,6 +186,41 @@ TEST_F(CliFinished, NamesInOtherEncodingsEndNothing) {
                                                                          std::string(300, 'n')});
   EXPECT_EQ(longer.code, 2);
   EXPECT_THAT(longer.err, HasSubstr("is too long for a name (found 300 bytes, expected at most "));
+}
+
+// In a file system of 4 MiB of its own, which others fill while the run goes on.
+TEST_F(CliFinished, AFullDiskCostsNoStep) {
+  const std::string user = geteuid() == 0 ? "" : "r";
+  if (place().shell("unshare -m" + user + " mount -t tmpfs none " + root_).code != 0) {
+    GTEST_SKIP() << "no file system can be mounted here";
+  }
+  std::string train = LORA_BINARY;
+  for (const std::string& word : training()) train += " " + word;
+  const Ran ran = place().shell("exec unshare -m" + user + " sh -c 'mount -t tmpfs -o size=4m none " +
+                                root_ + "; (until [ -d " + root_ + "/v1/logs ]; do sleep 0.01; done; " +
+                                "cat /dev/zero > " + root_ + "/filler) 2> /dev/null & " + train +
+                                "; echo full $?; rm " + root_ + "/filler; " + train +
+                                " --resume; echo resumed $?'");
+  EXPECT_THAT(ran.err, HasSubstr(join("No space left on device; step ", kSteps, " is saved in ")));
+  EXPECT_THAT(ran.err, HasSubstr(join(last_checkpoint(), " at step ", kSteps, " of ", kSteps)));
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("full 1\n"), HasSubstr("resumed 0\n")));
+}
+
+TEST_F(CliFinished, AFileThatBecomesShorterIsTold) {
+  fs::copy(place().base(), place() / (root_ + ".base"));
+  Words words = training();
+  words.push_back("base_model=" + root_ + ".base");
+  Program program(place().start(words));
+  ASSERT_TRUE(program.wait_until([&] {
+    const RunFacts run = look_at_run(place() / (root_ + "/v1"));
+    return run.status && run.status->step >= 3;
+  }));
+  program.hold();
+  fs::resize_file(place() / (root_ + ".base/model.safetensors"), 0);
+  program.send(SIGCONT);
+  const Ran ran = program.wait();
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("\nlora: a file became shorter while it was read"));
 }
 
 TEST_F(CliFinished, AFullStandardOutputIsTold) {

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include <iostream>
+#include <map>
 #include <random>
 #include <vips/vips8>
 
