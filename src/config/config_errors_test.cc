@@ -98,10 +98,16 @@ const Broken kBroken[] = {
      "fp16, no); did you mean 'bf16'?"},
     {"choice_far_off",
      Base::text,
+     "optimizer: shampoo\n",
+     {},
+     "a.yaml:4:12: optimizer: unknown choice (found 'shampoo', expected one of adamw, lion, "
+     "adafactor, sgd); choose one of them"},
+    {"choice_of_another_program",
+     Base::text,
      "optimizer: Prodigy\n",
      {},
      "a.yaml:4:12: optimizer: unknown choice (found 'Prodigy', expected one of adamw, lion, "
-     "adafactor, sgd); choose one of them"},
+     "adafactor, sgd); write adamw and a learning_rate: none is chosen by itself"},
     {"later_shrink",
      Base::text,
      "rank_policy: shrink\n",

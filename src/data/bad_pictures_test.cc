@@ -90,10 +90,11 @@ VImage with_16_bit_alpha(const VImage& image) {
 }
 
 // Of sRGB, so that the colours stay.
-VImage with_profile(const VImage& image) {
+// Its colours change a little: the profile has a black point of its own.
+VImage with_profile(const VImage& image, int depth = 16) {
   const VImage colour = image.extract_band(0, VImage::option()->set("n", 3));
   const VImage tagged =
-      colour.icc_export(VImage::option()->set("output_profile", "srgb")->set("depth", 16));
+      colour.icc_export(VImage::option()->set("output_profile", "srgb")->set("depth", depth));
   return image.has_alpha() ? tagged.bandjoin(image.extract_band(3)) : tagged;
 }
 
@@ -256,7 +257,7 @@ TEST_P(BadPicture, HasItsVerdict) {
   EXPECT_EQ(record.size, (Size{kWidth, kHeight}));
   const Image image = read_image(folder / row.file).image;
   const auto near = [&](int x, int y, int channel, int expected) {
-    EXPECT_NEAR(image.row(y)[x * 3 + channel], expected, row.text == "converted to sRGB" ? 75 : 20)
+    EXPECT_NEAR(image.row(y)[x * 3 + channel], expected, row.text.starts_with("converted to sRGB") ? 75 : 20)
         << x << "," << y << " channel " << channel;
   };
   near(5, 5, 0, 15);
@@ -277,12 +278,13 @@ TEST(BadPictures, SixteenBitsOfTransparencyAreEight) {
   };
   save(folder / "a.png", half);
   save(folder / "b.png", [&](const VImage& image) { return with_profile(half(image)); });
-  save(folder / "c.png", [](const VImage& image) { return image.bandjoin(128); });
-  const Image eight = read_image(folder / "c.png").image;
-  for (const char* name : {"a.png", "b.png"}) {
-    const Image image = read_image(folder / name).image;
+  const auto eight = [](const VImage& image) { return image.bandjoin(128); };
+  save(folder / "c.png", eight);
+  save(folder / "d.png", [&](const VImage& image) { return with_profile(eight(image), 8); });
+  for (const auto& [wide, narrow] : {std::pair{"a.png", "c.png"}, std::pair{"b.png", "d.png"}}) {
+    const Image image = read_image(folder / wide).image, same = read_image(folder / narrow).image;
     for (const std::size_t at : {0, 3000, 9000, 17000}) {
-      EXPECT_NEAR(image.rgb.at(at), eight.rgb.at(at), 3) << name << " " << at;
+      EXPECT_NEAR(image.rgb.at(at), same.rgb.at(at), 3) << wide << " " << at;
     }
   }
 }

@@ -56,7 +56,8 @@ void read_kohya_folder(ImageFile& file) {
 struct OtherFile {
   Path path;
   std::string relative;
-  bool readable = true, read = false;
+  std::string problem;  // why it cannot be read; "" = it can
+  bool read = false;
 };
 
 struct Listing {
@@ -80,12 +81,12 @@ Listing walk(const Path& folder) {
   Listing found;
   for (const FoundFile& file : files_below(folder)) {
     if (in_system_folder(file.relative)) continue;
-    const bool readable = file.problem.empty();
-    if (is_one_of(kEndings, ending_of(file.path)) || (!readable && may_hold_pictures(file.path))) {
+    if (is_one_of(kEndings, ending_of(file.path)) ||
+        (!file.problem.empty() && may_hold_pictures(file.path))) {
       found.pictures.push_back({file.path, file.relative, 1, "", file.problem, {}});
       read_kohya_folder(found.pictures.back());
     } else {
-      found.others.push_back({file.path, file.relative, readable});
+      found.others.push_back({file.path, file.relative, file.problem});
     }
   }
   return found;
@@ -96,7 +97,7 @@ void find_sidecars(Listing& found) {
   std::map<std::string, OtherFile*> by_name;  // with the ending in lower case
   for (OtherFile& other : found.others) {
     const std::string ending = ending_of(other.path);
-    if (!other.readable || !is_one_of(kSidecars, ending)) continue;
+    if (!is_one_of(kSidecars, ending)) continue;
     const std::string stem = Path(other.relative).replace_extension().generic_string();
     by_name.try_emplace(stem + ending, &other);
   }
@@ -106,7 +107,11 @@ void find_sidecars(Listing& found) {
       for (const std::string& name : {stem, picture.relative}) {
         const auto at = by_name.find(name + std::string(ending));
         if (at == by_name.end()) continue;
-        picture.beside.push_back(at->second->path);
+        const OtherFile& caption = *at->second;
+        if (!caption.problem.empty() && picture.problem.empty()) {
+          picture.problem = join(caption.relative, " ", caption.problem);
+        }
+        picture.beside.push_back(caption.path);
         at->second->read = true;
       }
     }
@@ -118,7 +123,10 @@ std::vector<Path> find_tables(Listing& found) {
   std::map<std::string, Path> tables;  // by folder
   for (const std::string_view name : kTables) {
     for (OtherFile& other : found.others) {
-      if (!other.readable || lower_ascii(other.path.filename().string()) != name) continue;
+      if (lower_ascii(other.path.filename().string()) != name) continue;
+      if (!other.problem.empty()) {
+        fail_usage(other.path.string(), ": ", other.problem, "; mend it or take it away");
+      }
       other.read = true;
       tables.try_emplace(folder_of(other.relative), other.path);
     }

@@ -128,10 +128,10 @@ bool PromptTemplate::mark_turn(const Conversation& all, std::size_t turn, Marked
   const std::string_view written =
       std::string_view(marked.text).substr(span->begin, span->end - span->begin);
   marked.ends_open = span->end == end_without_blanks(marked.text, 0) && written.ends_with(answer);
-  // Behind calls alone the end shows in the tokens.
+  // Behind calls alone the end shows in a marker.
   if (marked.ends_open && answer.empty()) {
     const auto ids = ids_of(marked.text.substr(0, span->end));
-    marked.ends_open = !ids.empty() && !ends_turn(ids.back());
+    marked.ends_open = !ids.empty() && !ends_turn(ids.back()) && !written.ends_with('>');
   }
   return true;
 }

@@ -102,22 +102,29 @@ jinja::Rendering PromptTemplate::render_once(Messages messages, bool generation_
   return render_at(date_, messages, generation_prompt, variables);
 }
 
-bool PromptTemplate::writes(Messages messages, std::string_view part) const {
+bool PromptTemplate::writes(Messages messages, std::string_view part,
+                            const Fields& variables) const {
   try {
-    return render_once(messages, true, {}).text.find(part) != std::string::npos;
+    return render_once(messages, true, variables).text.find(part) != std::string::npos;
   } catch (const Error&) {
     return false;
   }
 }
 
-// What the template takes: a system message; calls, whose arguments are an object or a text, beside
-// an empty text or none.
 void PromptTemplate::probe() {
   // Templates of the kind "tool_use" go through the tools without asking whether there are any.
   const Message user[] = {{"user", "x"}};
-  tools_may_be_none_ = writes(user, "");
+  tools_may_be_none_ = writes(user, "", {});
+  needs_variables_ = !tools_may_be_none_ && !writes(user, "", {});
+  if (needs_variables_) tools_may_be_none_ = true;
+  habits_ = habits_with({});
+}
+
+// A system message; calls, whose arguments are an object or a text, beside an empty text or none.
+PromptTemplate::Habits PromptTemplate::habits_with(const Fields& variables) const {
+  Habits habits;
   const Message system[] = {{"system", "Zyx system probe"}, {"user", "x"}};
-  takes_system_ = writes(system, system[0].content);
+  habits.system = writes(system, system[0].content, variables);
   const jinja::Value object = jinja::make_dict({{"zyx", "y"}});
   for (const jinja::Value& arguments : {object, jinja::Value(jinja::to_json(object))}) {
     const jinja::Value function =
@@ -126,24 +133,26 @@ void PromptTemplate::probe() {
         jinja::make_dict({{"id", "callprobe"}, {"type", "function"}, {"function", function}});
     Message turns[] = {{"user", "x"}, {"assistant", "", {{"tool_calls", jinja::List{call}}}}};
     for (const bool without : {false, true}) {
-      if (takes_calls_) return;
+      if (habits.calls) return habits;
       if (without) turns[1].more.emplace_back("content", jinja::None{});
-      takes_calls_ = writes(turns, "zyx_call_probe");
-      calls_without_text_ = without;
-      arguments_as_text_ = arguments.string();
+      habits.calls = writes(turns, "zyx_call_probe", variables);
+      habits.calls_without_text = without;
+      habits.arguments_as_text = arguments.string();
     }
   }
+  return habits;
 }
 
 PromptTemplate::Conversation PromptTemplate::adapted(Messages messages,
                                                      const Fields& variables) const {
+  const Habits habits = needs_variables_ ? habits_with(variables) : habits_;
   Conversation out{{messages.begin(), messages.end()}, variables, {}};
   std::vector<Message>& turns = out.messages;
   for (Message& turn : turns) {
-    if (turn.call_as_text) settle_call(turn, takes_calls_, calls_without_text_);
-    if (arguments_as_text_) write_arguments(turn);
+    if (turn.call_as_text) settle_call(turn, habits.calls, habits.calls_without_text);
+    if (habits.arguments_as_text) write_arguments(turn);
   }
-  if (!takes_system_ && turns.size() > 1 && turns[0].role == "system") {
+  if (!habits.system && turns.size() > 1 && turns[0].role == "system") {
     turns[1].content = turns[0].content + "\n" + turns[1].content;
     turns.erase(turns.begin());
   }

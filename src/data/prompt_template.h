@@ -75,6 +75,10 @@ class PromptTemplate {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
 
  private:
+  struct Habits {  // what the template takes
+    bool system = true;
+    bool calls = false, calls_without_text = false, arguments_as_text = false;
+  };
   struct Conversation {  // as the template can take it
     std::vector<Message> messages;
     const Fields& variables;
@@ -92,8 +96,10 @@ class PromptTemplate {
                              bool generation_prompt, const Fields& variables) const;
   jinja::Rendering render_once(std::span<const Message> messages, bool generation_prompt,
                                const Fields& variables) const;
-  bool writes(std::span<const Message> messages, std::string_view part) const;
+  bool writes(std::span<const Message> messages, std::string_view part,
+              const Fields& variables) const;
   void probe();
+  Habits habits_with(const Fields& variables) const;
   Conversation adapted(std::span<const Message> messages, const Fields& variables) const;
   std::optional<jinja::Span> find_turn(const Conversation& all, std::size_t turn,
                                        const Marked& marked) const;
@@ -114,10 +120,8 @@ class PromptTemplate {
   jinja::Template template_;
   std::tm date_;
   bool tools_may_be_none_ = true;
-  bool takes_system_ = true;
-  bool takes_calls_ = false;         // writes tool_calls
-  bool calls_without_text_ = false;  // ... where the content is null
-  bool arguments_as_text_ = false;   // of a call: the template joins them to texts
+  bool needs_variables_ = false;  // refuses even a question without those of the record
+  Habits habits_;                 // without variables
 };
 
 // Names of the prompt formats whose markers stand in `text` ("[INST]", "<|im_start|>", ...):

@@ -52,6 +52,12 @@ std::string concatenated(const Value& a, const Value& b) {
   return out;
 }
 
+Value sum_of_texts(const Value& a, const Value& b) {
+  if (!a.markup() && !b.markup()) return concatenated(a, b);
+  const auto part = [](const Value& v) { return v.markup() ? v : Value(escape_html(v.text())); };
+  return Value(concatenated(part(a), part(b))).as_markup();
+}
+
 using Builtin = bool (*)(std::int64_t, std::int64_t, std::int64_t*);
 
 std::int64_t checked(Builtin compute, std::int64_t a, std::int64_t b) {
@@ -103,7 +109,7 @@ Value arithmetic(const std::string& op, const Value& a, const Value& b) {
     if (a.real() || b.real()) return real_arithmetic(op, a.decimal(), b.decimal());
     return whole_arithmetic(op, a.whole(), b.whole());
   }
-  if (op == "+" && a.string() && b.string()) return concatenated(a, b);
+  if (op == "+" && a.string() && b.string()) return sum_of_texts(a, b);
   if (op == "+" && a.list() && b.list()) {
     List out = elements_of(a);
     for (Value& item : elements_of(b)) out.push_back(std::move(item));

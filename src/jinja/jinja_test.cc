@@ -50,6 +50,12 @@ struct Case {
 // Expected texts computed with Jinja 3.1.6 under the settings of transformers.
 TEST(Jinja, ExpressionsAndStatements) {
   const Case cases[] = {
+      {"{{ '<b>'|safe + '\"x\" & y' }} {{ 'a<' + ('b'|e) }} {{ '<'|safe ~ '&' }}",
+       "<b>&#34;x&#34; &amp; y a&lt;b <&"},
+      {"{{ ' <i> '|safe|trim|upper + \"'\" }} {{ ('<'|e)|e }} {{ ('a'|safe|string) + '<' }}",
+       "<I>&#39; &lt; a&lt;"},
+      {"{{ ('<'|safe)|replace('<', '[') + '&' }} {{ ['<'|safe, '&']|join(',') }}", "[& <,&"},
+      {"{{ ('<'|safe).upper() + '&' }}", "<&amp;"},
       {"{{ 1 + 2 * 3 }} {{ 7 // 2 }} {{ -7 // 2 }} {{ -7 % 3 }} {{ 7 / 2 }} {{ 2 ** 10 }}",
        "7 3 -4 2 3.5 1024"},
       {"{{ 'a' ~ 1 ~ none ~ true ~ 2.0 }}", "a1NoneTrue2.0"},

@@ -335,7 +335,8 @@ Value call_method(const Value& object, const std::string& name, const Arguments&
     fail("a value of kind ", object.kind(), " has no method '", name, "'",
          did_you_mean(name, names_of(methods)));
   }
-  return row->apply(object, arguments);
+  const Value result = row->apply(object, arguments);
+  return object.markup() && result.string() ? result.as_markup() : result;
 }
 
 Value get_attribute(const Value& object, const std::string& name) {

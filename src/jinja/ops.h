@@ -41,5 +41,6 @@ std::string replace_all(const std::string& text, const std::string& from, const 
 std::string change_case(const std::string& text, bool upper);
 std::string title_case(const std::string& text);
 std::string capitalize(const std::string& text);
+std::string escape_html(const std::string& text);
 
 }  // namespace lora::jinja

@@ -45,15 +45,19 @@ std::int64_t whole_or(const Value& value, std::int64_t otherwise) {
   return value.undefined() || value.none() ? otherwise : value.whole();
 }
 
+// Another text of the kind of `v`.
+Value like(const Value& v, const Value& text) { return v.markup() ? text.as_markup() : text; }
+
 Value trim(const Value& v, const Arguments& a) {
   const Value chars = a.get(0, "chars");
-  return strip(v.str(), chars.string() ? chars.text() : "", true, true);
+  return like(v, strip(v.str(), chars.string() ? chars.text() : "", true, true));
 }
-Value upper(const Value& v, const Arguments&) { return change_case(v.str(), true); }
-Value lower(const Value& v, const Arguments&) { return change_case(v.str(), false); }
-Value title(const Value& v, const Arguments&) { return title_case(v.str()); }
-Value capitalized(const Value& v, const Arguments&) { return capitalize(v.str()); }
-Value as_string(const Value& v, const Arguments&) { return v.str(); }
+Value upper(const Value& v, const Arguments&) { return like(v, change_case(v.str(), true)); }
+Value lower(const Value& v, const Arguments&) { return like(v, change_case(v.str(), false)); }
+Value title(const Value& v, const Arguments&) { return like(v, title_case(v.str())); }
+Value capitalized(const Value& v, const Arguments&) { return like(v, capitalize(v.str())); }
+Value as_string(const Value& v, const Arguments&) { return like(v, v.str()); }
+Value safe(const Value& v, const Arguments&) { return Value(v.str()).as_markup(); }
 
 constexpr std::int64_t kWidest = 1000;  // columns of an indent
 
@@ -95,31 +99,7 @@ Value replaced(const Value& v, const Arguments& a) {
 }
 
 Value escaped(const Value& v, const Arguments&) {
-  std::string out;
-  const std::string text = v.str();
-  spend_bytes(text.size());
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&#34;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
+  return v.markup() ? v : Value(escape_html(v.str())).as_markup();
 }
 
 // Python's int() of a float.
@@ -201,7 +181,7 @@ constexpr FilterRow kFilters[] = {
     {"title", title},
     {"capitalize", capitalized},
     {"string", as_string},
-    {"safe", as_string},
+    {"safe", safe},
     {"tojson", as_json},
     {"indent", indent},
     {"replace", replaced},
@@ -216,6 +196,17 @@ constexpr FilterRow kFilters[] = {
 };
 
 }  // namespace
+
+std::string escape_html(const std::string& text) {
+  constexpr std::string_view kWritten[] = {"&&amp;", "<&lt;", ">&gt;", "\"&#34;", "'&#39;"};
+  spend_bytes(text.size());
+  std::string out;
+  for (const char c : text) {
+    const auto* row = std::ranges::find(kWritten, c, [](std::string_view s) { return s[0]; });
+    row == std::end(kWritten) ? out.push_back(c) : static_cast<void>(out.append(row->substr(1)));
+  }
+  return out;
+}
 
 std::span<const FilterRow> text_filters() { return kFilters; }
 

@@ -134,6 +134,12 @@ Value::Value(std::string value) {
   data_ = std::make_shared<const std::string>(std::move(value));
 }
 
+Value Value::as_markup() const {
+  Value value = *this;
+  value.markup_ = true;
+  return value;
+}
+
 Value::Value(List value) {
   spend_bytes(sizeof(List) + value.size() * sizeof(Value));
   auto list = std::make_shared<List>(std::move(value));

@@ -79,12 +79,16 @@ class Value {
   // "string", "list", ...; for messages.
   std::string kind() const;
   bool same_object(const Value& other) const;
+  // MarkupSafe's Markup, which `safe` and `escape` give: what is added to it is escaped first.
+  bool markup() const { return markup_; }
+  Value as_markup() const;
 
  private:
   using Text = std::shared_ptr<const std::string>;  // copies of a value share it
   std::variant<Undefined, None, bool, std::int64_t, double, Text, std::shared_ptr<List>,
                std::shared_ptr<Dict>, std::shared_ptr<Function>>
       data_;
+  bool markup_ = false;
 };
 
 // Arguments of a call, in order and by name. The named ones are taken out as they are read.

@@ -193,7 +193,8 @@ def begin_of(split, text, opened, before):
         return apart
     if not text.startswith(before.rstrip(BLANKS)):
         raise Refused("the answer does not follow its prompt")
-    return len(split["prompt"])
+    begin = len(split["prompt"])  # not inside a marker ("<think>" against "<tool>"): one token
+    return begin - 1 if text[:begin].endswith("<") else begin
 
 
 def sample(text, parts):
