@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The entry of the engine library: runs one command and turns errors into a line and an exit code.
-#include <unistd.h>
-
-#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -45,19 +42,10 @@ int tell(std::string_view text, lora::Exit code) {
   return static_cast<int>(code);
 }
 
-// Models are read where they lie: the part that somebody cuts off meanwhile is no memory any more.
-void tell_of_lost_pages(int) {
-  constexpr std::string_view kText =
-      "\nlora: a file became shorter while it was read (a model or an adapter); put the whole file "
-      "back and start again, a training with --resume\n";
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kText.data(), kText.size());
-  ::_exit(static_cast<int>(lora::Exit::failed));
-}
-
 }  // namespace
 
 int lora_engine_main(int argc, char** argv) {
-  std::signal(SIGBUS, tell_of_lost_pages);
+  lora::tell_of_lost_pages();
   lora::keep_freed_memory();
   try {
     const int code = lora::run_command(argv[1], lora::Arguments(argv + 2, argv + argc));

@@ -1,15 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/memory.h"
 
+#include <unistd.h>
+
+#include <csignal>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <string_view>
+
+#include "base/error.h"
 
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 
 namespace lora {
+namespace {
+
+void on_lost_page(int) {
+  constexpr std::string_view kText =
+      "\nlora: a file became shorter while it was read (a model or an adapter); put the whole file "
+      "back and start again, a training with --resume\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kText.data(), kText.size());
+  ::_exit(static_cast<int>(Exit::failed));
+}
+
+}  // namespace
+
+void tell_of_lost_pages() { std::signal(SIGBUS, on_lost_page); }
 
 void keep_freed_memory() {
 #ifdef __GLIBC__

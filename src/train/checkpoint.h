@@ -24,7 +24,8 @@ struct Checkpoint {
   std::string state;  // JSON text
 };
 
-// Writes it and removes all but the newest `keep` (0 = keep all). Throws Error.
+constexpr std::int64_t kAllCheckpoints = 0;
+// Writes it and removes all but the newest `keep`. Throws Error.
 Path save_checkpoint(const Path& folder, const Checkpoint& checkpoint, std::int64_t keep);
 
 // Removes one, and the folder of all where it was the last.

@@ -12,10 +12,6 @@
 
 namespace lora {
 
-namespace {
-constexpr std::int64_t kAll = 0;  // checkpoints to keep
-}
-
 struct Trainer::Window : StepSum {
   double units = 0;  // tokens or images
   std::vector<std::string> batches;
@@ -35,20 +31,22 @@ TrainResult Trainer::run(bool resume) {
     optimizer_->step(pool_, rate);
     ++step_;
     meter_.add(window.loss, window.count, static_cast<std::int64_t>(window.units));
-    if (every(config_.watch.logging_steps) || step_ == watch_.budget()) log_step(rate, norm);
+    if (every(config_.watch.logging_steps) || step_ == watch_.budget()) {
+      keep_steps([&] { log_step(rate, norm); });
+    }
     meter_.pause();
 
-    if (step_ == watch_.budget()) finished_ = save(kAll);
+    if (step_ == watch_.budget()) finished_ = save(kAllCheckpoints);
     if (watch_.due(step_, epoch_ended_)) validate();
     if (watch_.over(step_)) break;
-    if (every(config_.sampling.sample_every)) sample();
+    if (every(config_.sampling.sample_every)) keep_steps([&] { sample(); });
     const bool stop = world_.any(interrupt_requested());
     if (stop || every(config_.watch.save_steps)) {
       const Path path = save(config_.watch.keep_checkpoints);
       if (stop) return stopped(path);
     }
   }
-  if (finished_.empty()) finished_ = save(kAll);  // stopped early
+  if (finished_.empty()) finished_ = save(kAllCheckpoints);  // stopped early
   return finish();
 }
 

@@ -7,6 +7,7 @@
 // with PEFT 0.20 (tests/llm/trajectory_test.cc).
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "base/draft.h"
@@ -67,8 +68,10 @@ class Trainer {
   void validate();
   void sample();
   void keep_room();
+  void keep_steps(const std::function<void()>& work);
+  [[noreturn]] void save_in_room(const std::string& problem);
+  Checkpoint checkpoint() const;
   Path save(std::int64_t keep);
-  Path write(const Checkpoint& checkpoint, std::int64_t keep);
   bool every(std::int64_t interval) const { return interval > 0 && step_ % interval == 0; }
   TrainResult finish();
   void last_sample();

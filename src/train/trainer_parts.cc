@@ -145,7 +145,7 @@ void Trainer::validate() {
     if (loss.count > 0) losses.push_back({name, loss.sum.item<double>() / loss.count});
   }
   if (losses.empty()) return;
-  if (log_) log_->validation(step_, losses);
+  if (log_) keep_steps([&] { log_->validation(step_, losses); });
   require_finite(step_, losses);
   const Advice advice = watch_.tell(step_, losses);
   if (advice == Advice::keep) best_ = pool_.snapshot();
@@ -175,39 +175,53 @@ void Trainer::keep_room() {
   room_->reserve(kCopies * pool_.values().nbytes() + kRest);
 }
 
-Path Trainer::write(const Checkpoint& checkpoint, std::int64_t keep) {
-  const Path folder = folder_ / "checkpoints";
+// What is only told or shown costs no step that was made.
+void Trainer::keep_steps(const std::function<void()>& work) {
   std::string problem;
   try {
-    return save_checkpoint(folder, checkpoint, keep);
-  } catch (const Error& error) {
-    if (!room_) throw;
+    return work();
+  } catch (const std::exception& error) {
+    if (step_ == 0 || !finished_.empty() || !world_.writes()) throw;
     problem = error.what();
   }
+  save_in_room(problem.substr(0, problem.find('\n')));
+}
+
+// Where that is not possible either, the error is that of the saving.
+void Trainer::save_in_room(const std::string& problem) {
   room_.reset();
-  const Path path = save_checkpoint(folder, checkpoint, keep);
+  const Path path = save_checkpoint(folder_ / "checkpoints", checkpoint(), kAllCheckpoints);
   fail(problem, "; step ", step_, " is saved in ", path.string(),
-       ", in the space that was kept for it: free more and go on with --resume");
+       ": mend this and go on with --resume");
+}
+
+Checkpoint Trainer::checkpoint() const {
+  Checkpoint checkpoint{.step = step_,
+                        .weights = pool_.snapshot(),
+                        .optimizer = optimizer_->state(pool_),
+                        .best = best_};
+  save_random_state(checkpoint.optimizer, pool_.values().device());
+  nlohmann::json state = watch_.state();
+  state.update({{"format", 1},
+                {"step", step_},
+                {"total_steps", watch_.budget()},
+                {"fingerprint", fingerprint_},
+                {"objective", objective_.state()},
+                {"scaler", scaler_.state()},
+                {"meter", meter_.state()}});
+  checkpoint.state = state.dump(1);
+  return checkpoint;
 }
 
 Path Trainer::save(std::int64_t keep) {
   Path path;
   if (world_.writes()) {
-    Checkpoint checkpoint{.step = step_,
-                          .weights = pool_.snapshot(),
-                          .optimizer = optimizer_->state(pool_),
-                          .best = best_};
-    save_random_state(checkpoint.optimizer, pool_.values().device());
-    nlohmann::json state = watch_.state();
-    state.update({{"format", 1},
-                  {"step", step_},
-                  {"total_steps", watch_.budget()},
-                  {"fingerprint", fingerprint_},
-                  {"objective", objective_.state()},
-                  {"scaler", scaler_.state()},
-                  {"meter", meter_.state()}});
-    checkpoint.state = state.dump(1);
-    path = write(checkpoint, keep);
+    try {
+      path = save_checkpoint(folder_ / "checkpoints", checkpoint(), keep);
+    } catch (const Error& error) {
+      if (!room_) throw;
+      save_in_room(error.what());
+    }
     info("step " + std::to_string(step_) + ": saved " + path.string());
   }
   world_.barrier();
