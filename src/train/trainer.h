@@ -70,7 +70,7 @@ class Trainer {
   void keep_room();
   void keep_steps(const std::function<void()>& work);
   [[noreturn]] void save_in_room(const std::string& problem);
-  Checkpoint checkpoint() const;
+  Checkpoint checkpoint();
   Path save(std::int64_t keep);
   bool every(std::int64_t interval) const { return interval > 0 && step_ % interval == 0; }
   TrainResult finish();

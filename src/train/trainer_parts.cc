@@ -195,7 +195,7 @@ void Trainer::save_in_room(const std::string& problem) {
        ": mend this and go on with --resume");
 }
 
-Checkpoint Trainer::checkpoint() const {
+Checkpoint Trainer::checkpoint() {
   Checkpoint checkpoint{.step = step_,
                         .weights = pool_.snapshot(),
                         .optimizer = optimizer_->state(pool_),
