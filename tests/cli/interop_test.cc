@@ -66,11 +66,11 @@ TEST(CliForeignParent, OurConfigurationNamesJustOurModules) {
   EXPECT_EQ(json::parse(place.read("output/first/adapter_config.json")).at("target_modules"),
             json({"layers.0.self_attn.q_proj", "layers.0.self_attn.v_proj",
                   "layers.1.self_attn.q_proj", "layers.1.self_attn.v_proj"}));
-  fs::create_directories(place / "bare");  // as another program would get it
+  fs::create_directories(place / "of_peft");  // as another program would get it
   for (const char* file : {"adapter_config.json", "adapter_model.safetensors"}) {
-    fs::copy(place / "output/first" / file, place / "bare" / file);
+    fs::copy(place / "output/first" / file, place / "of_peft" / file);
   }
-  const Ran next = place.train("v2.yaml", {"init_lora_weights=./bare", "replay=0",
+  const Ran next = place.train("v2.yaml", {"init_lora_weights=./of_peft", "replay=0",
                                            "learning_rate=1e-4", "--check"});
   EXPECT_EQ(next.code, 0) << next.err;
   EXPECT_THAT(next.err, HasSubstr("adapter: 4 modules,"));

@@ -33,6 +33,10 @@ void make_base(const Workplace& place) {
   const Json tokenizer = Json::parse(place.read("base/tokenizer.json"));
   place.write("base/tokenizer.model", sentencepiece_model(tokenizer["model"]));
   fs::remove(place / "base/tokenizer.json");
+  // Its tokenizer.json puts a blank behind every special token.
+  Json config = Json::parse(place.read("base/tokenizer_config.json"));
+  config["legacy"] = true;
+  place.write("base/tokenizer_config.json", config.dump());
 }
 
 TEST(CliSentencePiece, GivesTheNumbersOfTheSameTokenizerJson) {

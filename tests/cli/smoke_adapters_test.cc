@@ -22,6 +22,7 @@ const std::vector<DialectRow>& image_dialects() {
       {"diffusers-old", "e_processor_to_q_lora", "attention", 128},
       {"kohya", "c_kohya_attn", "attention", 128},
       {"cloneofsimo", "", "attention", 128},
+      {"comfyui", "", "attention", 128},
       {"diffusers-linear-layer", "h_te_lora_linear_layer", "text", 12},
       {"diffusers-linear-layer", "i_te_without_text_model_prefix", "text", 12}};
   return rows;
@@ -45,13 +46,26 @@ void write_cloneofsimo(const Path& path) {
   write_tensors(path, tensors);
 }
 
+// The adapter of the attention layers under the names of ComfyUI's model.
+void write_comfyui(const Path& path) {
+  TensorMap tensors;
+  for (const AdapterModule& module : read_adapter(lora_file("b_peft_lora_A_B")).modules) {
+    const std::string name = "diffusion_model." + module.path.substr(std::string("unet.").size());
+    tensors[name + ".lora_A.weight"] = module.a;
+    tensors[name + ".lora_B.weight"] = module.b * module.scale;
+  }
+  write_tensors(path, tensors);
+}
+
 // Their files in the folder, called N.safetensors.
 std::vector<std::string> collect(const Workplace& place) {
   std::vector<std::string> names;
   for (const DialectRow& row : image_dialects()) {
     names.push_back(join(names.size(), ".safetensors"));
-    if (row.file.empty()) {
+    if (row.dialect == "cloneofsimo") {
       write_cloneofsimo(place / names.back());
+    } else if (row.dialect == "comfyui") {
+      write_comfyui(place / names.back());
     } else {
       fs::copy_file(lora_file(row.file), place / names.back());
     }
