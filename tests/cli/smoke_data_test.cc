@@ -109,13 +109,23 @@ std::string bmp(const Image& image) {
   return bytes;
 }
 
+// Endings that libvips does not write: others of the same format.
+Path written_as(const Path& path) {
+  const std::string ending = path.extension().string();
+  const bool jpeg = ending == ".jfif" || ending == ".jpe";
+  const bool heif = ending == ".heic" || ending == ".heif";
+  return jpeg ? path.string() + ".jpg" : heif ? path.string() + ".avif" : path.string();
+}
+
 void write_picture(const Path& path) {
   Image image = two_colours();
   if (path.extension() == ".bmp") return write_file_atomic(path, bmp(image));
+  const Path written = written_as(path);
   vips::VImage::new_from_memory(image.rgb.data(), image.rgb.size(), kWidth, kHeight, 3,
                                 VIPS_FORMAT_UCHAR)
       .copy(vips::VImage::option()->set("interpretation", VIPS_INTERPRETATION_sRGB))
-      .write_to_file(path.c_str());
+      .write_to_file(written.c_str());
+  fs::rename(written, path);
 }
 
 // The endings that the program looks for.
@@ -127,7 +137,8 @@ Names picture_endings(const Workplace& place) {
 
 TEST(CliSmokeData, EveryKindOfPictures) {
   const Workplace place;
-  const Names endings = picture_endings(place);
+  Names endings = picture_endings(place);
+  if (vips_foreign_find_save(".jxl") == nullptr) endings.erase(".jxl");  // BadPicture has its words
   ASSERT_GE(endings.size(), 9U);
   fs::create_directory(place / "in");
   for (const std::string& ending : endings) {

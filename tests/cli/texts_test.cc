@@ -45,7 +45,7 @@ TEST(CliTexts, ADatedTemplateIsTheSameTheNextDay) {
   ASSERT_EQ(first.code, 0) << first.err;
   const std::string date = manifest(place, "v1")["template"]["date"];
   EXPECT_THAT(date, testing::MatchesRegex("20..-..-.. ..:..:.."));
-  EXPECT_THAT(place.read("output/v1/config.resolved.yaml"), HasSubstr("template_date: " + date));
+  EXPECT_THAT(place.read("output/v1/config.resolved.yaml"), HasSubstr("template_date: \"" + date + "\"\n"));
   std::this_thread::sleep_for(std::chrono::milliseconds(1100));
   const Ran second = place.train("v2.yaml", {"base_model=base"});
   ASSERT_EQ(second.code, 0) << second.err;
