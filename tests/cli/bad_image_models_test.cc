@@ -282,8 +282,8 @@ std::vector<BadInput> adapters() {
        {init},
        "@/a.safetensors: tensor 'lora_unet_double_blocks_0_img_attn_proj.lora_up.weight': a LoRA "
        "tensor of a dialect or model that is not known (known dialects: peft, diffusers-peft, "
-       "diffusers, diffusers-linear-layer, diffusers-old, kohya, cloneofsimo; known models: "
-       "language models, Stable Diffusion 1.x, 2.x, XL); convert the file first"},
+       "diffusers, diffusers-linear-layer, diffusers-old, kohya, comfyui, cloneofsimo; known "
+       "models: language models, Stable Diffusion 1.x, 2.x, XL); convert the file first"},
       {"no_lora_at_all",
        nothing,
        {"init_lora_weights=@/base/unet/diffusion_pytorch_model.safetensors"},
