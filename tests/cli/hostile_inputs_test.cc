@@ -161,6 +161,7 @@ const std::vector<Oddity>& oddities() {
 }
 
 void write_pictures(const Path& folder) {
+  if (VIPS_INIT("") != 0) fail("libvips does not start");
   fs::create_directory(folder);
   const auto picture = vips::VImage::new_from_file(
       (std::string(LORA_SOURCE_DIR) + "/tests/fixtures/blip/image_0.png").c_str());
