@@ -39,11 +39,17 @@ int open_regular(const Path& path, struct stat& info) {
        ", expected a file");
 }
 
+constexpr off_t kMostRead = off_t{1} << 30;  // bytes; weights are mapped instead
+
 }  // namespace
 
 std::string read_file(const Path& path) {
   struct stat info {};
   const Descriptor file{open_regular(path, info)};
+  if (info.st_size > kMostRead) {
+    fail(path.string(), ": is too large (found ", info.st_size >> 20, " MiB, expected at most ",
+         kMostRead >> 20, "); divide it into several files");
+  }
   std::string content(static_cast<std::size_t>(info.st_size) + 1, '\0');
   std::size_t size = 0;
   while (true) {  // to the end: files of /proc say that they hold nothing

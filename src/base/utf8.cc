@@ -55,10 +55,16 @@ void append_utf8(std::string& out, std::uint32_t code) {
 }
 
 void check_utf8(std::string_view text, const std::string& where, int first_line) {
+  const auto line_of = [&](std::size_t byte) {
+    return first_line + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(byte), '\n');
+  };
+  if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos) {
+    fail_usage(where, ":", line_of(zero), ": holds bytes of zero (found UTF-16 or another encoding, ",
+               "expected UTF-8); save the file as UTF-8");
+  }
   const auto bad = first_invalid_utf8(text);
   if (!bad) return;
-  const auto line = first_line + std::count(text.begin(), text.begin() + *bad, '\n');
-  fail_usage(where, ":", line, ": not valid UTF-8 (byte ",
+  fail_usage(where, ":", line_of(*bad), ": not valid UTF-8 (byte ",
              fmt::format("0x{:02X}", static_cast<unsigned char>(text[*bad])),
              "); save the file as UTF-8");
 }

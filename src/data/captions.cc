@@ -46,10 +46,6 @@ std::string words_of_name(std::string name) {
 std::string read_text(const Path& path) {
   const std::string content = read_file(path);
   check_utf8(content, path.string());
-  if (content.find('\0') != std::string::npos) {
-    fail_usage(path.string(), ": holds bytes of zero (found UTF-16 or another encoding, expected ",
-               "UTF-8); save the file as UTF-8");
-  }
   const std::string text = trim(without_bom(content));
   if (text.empty()) fail_usage(path.string(), ": is empty; write a caption or remove the file");
   return text;

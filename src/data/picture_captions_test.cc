@@ -261,7 +261,7 @@ TEST(PictureCaptionsRefused, WithTheirPlace) {
        {"a.png"},
        {{"data/a.txt", std::string("z\0q\0", 4)}},
        "",
-       "@/data: none of 1 pictures can be used:\n  a.png: @/data/a.txt: holds bytes of zero (found "
+       "@/data: none of 1 pictures can be used:\n  a.png: @/data/a.txt:1: holds bytes of zero (found "
        "UTF-16 or another encoding, expected UTF-8); save the file as UTF-8"},
       {"gbk",
        {"a.png"},

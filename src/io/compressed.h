@@ -9,7 +9,7 @@
 
 namespace lora {
 
-inline constexpr std::uint64_t kMostUnpacked = std::uint64_t{8} << 30;  // bytes
+inline constexpr std::uint64_t kMostUnpacked = std::uint64_t{1} << 30;  // bytes, as read_file
 
 // The ending without that of a compression, in lower case: ".jsonl" of "a.jsonl.gz" and "A.JSONL".
 std::string ending_inside(const Path& file);
