@@ -105,7 +105,8 @@ const std::vector<Table>& tables() {
       {"utf16",
        {{"metadata.csv", utf16(kHeader)}},
        "",
-       "@/metadata.csv:1: not valid UTF-8 (byte 0xFF); save the file as UTF-8"},
+       "@/metadata.csv:1: holds bytes of zero (found UTF-16 or another encoding, expected UTF-8); "
+       "save the file as UTF-8"},
       {"latin1",
        {{"metadata.csv", kHeader + "good one.png,caf\xe9\n"}},
        "",
