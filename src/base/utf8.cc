@@ -56,11 +56,12 @@ void append_utf8(std::string& out, std::uint32_t code) {
 
 void check_utf8(std::string_view text, const std::string& where, int first_line) {
   const auto line_of = [&](std::size_t byte) {
-    return first_line + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(byte), '\n');
+    const std::string_view before = text.substr(0, byte);
+    return first_line + std::count(before.begin(), before.end(), '\n');
   };
   if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos) {
-    fail_usage(where, ":", line_of(zero), ": holds bytes of zero (found UTF-16 or another encoding, ",
-               "expected UTF-8); save the file as UTF-8");
+    fail_usage(where, ":", line_of(zero), ": holds bytes of zero (found UTF-16 or another ",
+               "encoding, expected UTF-8); save the file as UTF-8");
   }
   const auto bad = first_invalid_utf8(text);
   if (!bad) return;

@@ -261,8 +261,8 @@ TEST(PictureCaptionsRefused, WithTheirPlace) {
        {"a.png"},
        {{"data/a.txt", std::string("z\0q\0", 4)}},
        "",
-       "@/data: none of 1 pictures can be used:\n  a.png: @/data/a.txt:1: holds bytes of zero (found "
-       "UTF-16 or another encoding, expected UTF-8); save the file as UTF-8"},
+       "@/data: none of 1 pictures can be used:\n  a.png: @/data/a.txt:1: holds bytes of zero "
+       "(found UTF-16 or another encoding, expected UTF-8); save the file as UTF-8"},
       {"gbk",
        {"a.png"},
        {{"data/a.txt", "one line\n\xd0\xc7\xc1\xa7\n"}},
