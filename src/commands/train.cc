@@ -37,14 +37,15 @@ RunRequest request_of(const Options& options) {
   std::string yaml = read_config(options.config);  // once: what is kept is what was used
   return {.config = parse_config(yaml, options.config, options.overrides),
           .yaml = std::move(yaml),
-          .resume_command = again + " --resume"};
+          .resume_command = again + " --resume",
+          .resume = options.resume};
 }
 
 void print(const nlohmann::json& json) { say_json(json, 1); }
 
 int check(const RunPlan& plan, const Options& options) {
   if (options.json) print(plan_json(plan));
-  require_ready(plan, options.resume);
+  require_passed(plan.checks);
   if (!options.json) {
     say(join("check passed: ", plan.checks.size(), " checks; start without --check to train"));
   }
@@ -58,7 +59,7 @@ int run_train(const Arguments& arguments) {
   RunPlan plan = reading([&] { return plan_run(request_of(options)); });
   for (const std::string& line : plan_lines(plan)) info(line);
   if (options.check) return check(plan, options);
-  const RunOutcome outcome = execute(plan, options.resume);
+  const RunOutcome outcome = execute(plan);
   if (!outcome.version) return static_cast<int>(Exit::interrupted);
   if (options.json) print(outcome_json(plan, outcome));
   return 0;

@@ -63,10 +63,12 @@ Path reserved(const Path& folder, bool resume) {
 // The version's folder is this run's as long as this lives.
 class RunFolder {
  public:
-  RunFolder(const RunPlan& plan, bool resume)
-      : running_(reserved(plan.config.output_dir, resume), plan.steps) {
+  explicit RunFolder(const RunPlan& plan)
+      : running_(reserved(plan.config.output_dir, plan.request.resume), plan.steps) {
     const Path folder = plan.config.output_dir;
-    if (!resume) write_file_atomic(folder / "config.resolved.yaml", resolved_yaml(plan.config));
+    if (!plan.request.resume) {
+      write_file_atomic(folder / "config.resolved.yaml", resolved_yaml(plan.config));
+    }
     log_to_file(folder / "logs" / "train.log");
   }
   ~RunFolder() { log_to_file({}); }
@@ -79,7 +81,7 @@ class RunFolder {
   RunningRun running_;
 };
 
-TrainResult train(RunPlan& plan, bool resume, RunningRun& running) {
+TrainResult train(RunPlan& plan, RunningRun& running) {
   Trainer trainer(
       {.config = plan.config,
        .objective = plan.task->objective(),
@@ -88,7 +90,7 @@ TrainResult train(RunPlan& plan, bool resume, RunningRun& running) {
        .folder = plan.config.output_dir,
        .fingerprint = fingerprint(plan),
        .running = &running});
-  TrainResult result = trainer.run(resume);
+  TrainResult result = trainer.run(plan.request.resume);
   if (result.interrupted) running.interrupted(result.steps);
   return result;
 }
@@ -122,13 +124,14 @@ std::vector<std::string> outcome_lines(const RunPlan& plan, const RunOutcome& ou
 
 }  // namespace
 
-RunOutcome execute(RunPlan& plan, bool resume) {
-  require_ready(plan, resume);
+RunOutcome execute(RunPlan& plan) {
+  require_passed(plan.checks);
+  require_free(plan.config.output_dir, plan.request.resume);  // before what takes time
   plan.task->start();
   reading([&] { start_adapter(plan); });
   const InterruptScope interrupts;  // until the version is there
-  RunFolder folder(plan, resume);
-  RunOutcome outcome{.result = train(plan, resume, folder.running())};
+  RunFolder folder(plan);
+  RunOutcome outcome{.result = train(plan, folder.running())};
   if (!outcome.result.interrupted) {
     folder.running().require_folder();
     outcome.version = publish_run(plan, outcome.result);

@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "io/adapters/adapter_writer.h"
 #include "io/adapters/target_names.h"
 #include "models/models.h"
@@ -21,11 +21,27 @@ std::unique_ptr<TrainTask> make_task(const TaskSetup& setup) {
   return is_image_task(setup.config) ? make_image_task(setup) : make_text_task(setup);
 }
 
-// Data and modules of a parent of the other kind could not even be read.
-void require_same_kind(const Config& config, const ParentVersion& parent) {
-  PreflightInput input{.config = config};
-  input.parent = ParentFacts{.name = parent.located.name, .manifest = parent.located.version};
-  require_passed(run_check("W10", input));
+FolderFacts folder_facts(const Path& folder, bool resume) {
+  try {
+    require_free(folder, resume);
+    return {};
+  } catch (const Error& error) {
+    if (error.code() == Exit::failed) throw;  // it could not be looked at
+    return {.refusal = error.what(), .code = error.code()};
+  }
+}
+
+// What is known before data and model are read: those of a parent of the other kind could not be.
+PreflightInput first_facts(const RunPlan& plan) {
+  const RunRequest& request = plan.request;
+  PreflightInput facts{.config = request.config,
+                       .folder = folder_facts(request.config.output_dir, request.resume)};
+  if (plan.parent) {
+    const LocatedVersion& located = plan.parent->located;
+    facts.parent = ParentFacts{
+        .name = located.name, .weights = located.weights, .manifest = located.version};
+  }
+  return facts;
 }
 
 // What is absent takes the parent's value, else the default.
@@ -88,7 +104,7 @@ void choose_targets(RunPlan& plan, const std::vector<NamedLayer>& layers) {
 }
 
 PreflightInput facts_of(const RunPlan& plan) {
-  PreflightInput facts{.config = plan.request.config};
+  PreflightInput facts = plan.facts;
   if (plan.parent) facts.parent = parent_facts(*plan.parent);
   facts.places.emplace();
   for (const NamedLayer& target : plan.targets) facts.places->push_back(target.name);
@@ -105,7 +121,9 @@ RunPlan plan_run(RunRequest request) {
   RunPlan plan{.request = std::move(request)};
   const Config& given = plan.request.config;
   plan.parent = find_parent(given);
-  if (plan.parent) require_same_kind(given, *plan.parent);
+  plan.facts = first_facts(plan);
+  plan.checks = run_first_checks(plan.facts);
+  if (!passed(plan.checks)) return plan;
   plan.config = settled(given, plan.parent);
   plan.machine = choose_machine(plan.config.machine);
   plan.base = hashed_base(plan.config);
@@ -121,12 +139,8 @@ RunPlan plan_run(RunRequest request) {
   return plan;
 }
 
-void require_ready(const RunPlan& plan, bool resume) {
-  require_passed(plan.checks);
-  require_free(plan.config.output_dir, resume);
-}
-
 std::vector<std::string> plan_lines(const RunPlan& plan) {
+  if (!plan.task) return {preflight_text(plan.checks)};
   const Config& config = plan.config;
   std::vector<std::string> lines = plan.task->report();
   lines.push_back("machine: " + plan.machine.text());
@@ -153,10 +167,12 @@ nlohmann::json plan_json(const RunPlan& plan) {
     checks.push_back(
         {{"id", check.id}, {"verdict", verdict_name(check.verdict)}, {"message", check.message}});
   }
-  const bool passed = std::ranges::none_of(
-      plan.checks, [](const CheckResult& check) { return check.verdict == Verdict::error; });
-  return {
-      {"passed", passed}, {"steps", plan.steps}, {"trainable", plan.trainable}, {"checks", checks}};
+  nlohmann::json json = {{"passed", passed(plan.checks)}, {"checks", checks}};
+  if (plan.task) {
+    json["steps"] = plan.steps;
+    json["trainable"] = plan.trainable;
+  }
+  return json;
 }
 
 }  // namespace lora

@@ -18,6 +18,7 @@ struct RunRequest {
   Config config;               // of load_config
   std::string yaml;            // the file as the user wrote it, kept with the version
   std::string resume_command;  // said where the run is interrupted
+  bool resume = false;         // go on from its newest checkpoint
 };
 
 struct RunPlan {
@@ -26,7 +27,8 @@ struct RunPlan {
   std::optional<ParentVersion> parent;
   Machine machine;
   BaseRecord base;
-  std::unique_ptr<TrainTask> task;  // data and model; its model has no adapter yet
+  // Data and model, without an adapter yet; absent where a check has failed that needs neither.
+  std::unique_ptr<TrainTask> task;
   std::vector<NamedLayer> targets;  // layers of the model that get one
   std::int64_t steps = 0;           // optimizer steps
   std::int64_t trainable = 0;       // numbers
@@ -34,19 +36,17 @@ struct RunPlan {
   std::vector<CheckResult> checks;  // of `facts`
 };
 
-// Sets the threads. Throws Error for what cannot be read or does not belong together; what a check
-// finds stands in `checks` instead.
+// Sets the threads. Where the run cannot have its folder, or not this parent, nothing else is
+// looked at. Throws Error for what cannot be read or does not belong together; what a check finds
+// stands in `checks` instead.
 RunPlan plan_run(RunRequest request);
 
-// Throws Error (usage) where the run may not start: a check failed, or the version's folder is
-// taken (with `resume`: has no run to go on with).
-void require_ready(const RunPlan& plan, bool resume);
-
-// For people: data, model, machine, adapter, steps, checks.
+// For people: data, model, machine, adapter, steps (where the task is there), checks.
 std::vector<std::string> plan_lines(const RunPlan& plan);
 // What the WebUI file of a DoRA adapter is not good for; "" where there is none.
 std::string dora_caution(const RunPlan& plan);
-// {"passed", "steps", "trainable", "checks": [{"id", "verdict", "message"}]}
+// {"passed", "steps", "trainable" (both where the task is there), "checks": [{"id", "verdict",
+// "message"}]}
 nlohmann::json plan_json(const RunPlan& plan);
 
 }  // namespace lora

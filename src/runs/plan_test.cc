@@ -42,8 +42,38 @@ TEST(PlanRun, SaysWhatWillBeDoneAndWritesNothing) {
   EXPECT_EQ(json.at("steps"), 2);
   EXPECT_EQ(json.at("checks").size(), plan.checks.size());
   EXPECT_FALSE(place.has("output/v1"));
-  EXPECT_NO_THROW(require_ready(plan, false));
-  EXPECT_THROW(require_ready(plan, true), Error);  // there is no run to go on with
+  EXPECT_NO_THROW(require_passed(plan.checks));
+}
+
+// No model is read for it.
+TEST(PlanRun, ARefusedFolderIsAFailedCheck) {
+  const test::Workplace place;
+  std::filesystem::create_directories(place / "output/v1/checkpoints");
+  const std::string v1 = (place / "output/v1").string();
+  const std::string message =
+      v1 + ": this folder exists (an unfinished run?); continue it with --resume, or choose a new "
+           "output_dir";
+  RunPlan plan = plan_run(request_of(place, {}));
+  EXPECT_EQ(plan.task, nullptr);
+  const nlohmann::json refused = {{"id", "W12"}, {"verdict", "error"}, {"message", message}};
+  EXPECT_EQ(plan_json(plan),
+            (nlohmann::json{{"passed", false}, {"checks", nlohmann::json::array({refused})}}));
+  EXPECT_THAT(plan_lines(plan), testing::ElementsAre("checks: 1 error"));
+  try {
+    execute(plan);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Exit::usage);
+    EXPECT_EQ(error.what(), "preflight W12: " + message);
+  }
+  RunRequest resumed = request_of(place, {});
+  resumed.resume = true;
+  EXPECT_EQ(plan_json(plan_run(std::move(resumed))).at("passed"), true);
+  RunRequest absent = request_of(place, {"output_dir=" + (place / "output/v2").string()});
+  absent.resume = true;
+  EXPECT_EQ(plan_json(plan_run(std::move(absent))).at("checks").at(0).at("message"),
+            (place / "output/v2").string() +
+                ": no run to resume (no such folder); start it without --resume");
 }
 
 TEST(PlanRun, AFailedCheckStandsInThePlanAndStopsTheRun) {
@@ -51,7 +81,7 @@ TEST(PlanRun, AFailedCheckStandsInThePlanAndStopsTheRun) {
   RunPlan plan = plan_run(request_of(place, {"validation_data=" + (place / "old.jsonl").string()}));
   EXPECT_EQ(plan_json(plan).at("passed"), false);
   try {
-    execute(plan, false);
+    execute(plan);
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Exit::usage);
@@ -63,7 +93,7 @@ TEST(PlanRun, AFailedCheckStandsInThePlanAndStopsTheRun) {
 TEST(PlanRun, IsCarriedOutAndContinuedFrom) {
   const test::Workplace place;
   RunPlan first = plan_run(request_of(place, {}));
-  const RunOutcome outcome = execute(first, false);
+  const RunOutcome outcome = execute(first);
   ASSERT_TRUE(outcome.version);
   EXPECT_EQ(outcome.version->name, "v1");
   EXPECT_EQ(place.read("output/v1/config.yaml"), first.request.yaml);

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/paths.h"
 #include "versions/preflight.h"
 
 namespace lora {
@@ -22,6 +23,11 @@ inline double percent(double share) { return 100 * share; }
 
 inline const Version* manifest_of(const PreflightInput& in) {
   return in.parent && in.parent->manifest ? &*in.parent->manifest : nullptr;
+}
+
+// Is the adapter that the run continues from in the folder that it would write to?
+inline bool output_holds_parent(const PreflightInput& in) {
+  return in.parent && lies_in(in.parent->weights, in.config.output_dir);
 }
 
 // The parent's statistics where they can be compared with this run's, else nullptr.

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <set>
 
-#include "base/paths.h"
 #include "base/text.h"
 #include "versions/check_results.h"
 
@@ -33,12 +32,11 @@ Result parent_unchanged(const PreflightInput& in) {
 
 Result output_is_new(const PreflightInput& in) {
   if (!in.parent) return std::nullopt;
-  const Path& weights = in.parent->weights;
-  if (lies_in(weights, in.config.output_dir)) {
+  if (output_holds_parent(in)) {
     return error(
         fmt::format("output_dir: would overwrite the version you start from (found '{}', "
                     "which holds {}); choose a new name",
-                    in.config.output_dir, weights.filename().string()));
+                    in.config.output_dir, in.parent->weights.filename().string()));
   }
   return ok("the output is a new folder");
 }

@@ -13,6 +13,7 @@ namespace lora {
 namespace {
 
 constexpr double kIncrementRate = 0.4;  // of the parent's peak: docs say 30-50 %
+constexpr std::string_view kFirst[] = {"W02", "W10", "W12"};
 
 void run_row(const CheckRow& row, const PreflightInput& input, std::vector<CheckResult>& results) {
   std::optional<CheckResult> result = row.check(input);
@@ -47,10 +48,10 @@ std::vector<CheckResult> run_preflight(const PreflightInput& input) {
   return results;
 }
 
-std::vector<CheckResult> run_check(std::string_view id, const PreflightInput& input) {
+std::vector<CheckResult> run_first_checks(const PreflightInput& input) {
   std::vector<CheckResult> results;
   for (const CheckRow& row : all_checks()) {
-    if (row.id == id) run_row(row, input, results);
+    if (std::ranges::find(kFirst, row.id) != std::end(kFirst)) run_row(row, input, results);
   }
   return results;
 }
@@ -78,13 +79,20 @@ std::string preflight_text(const std::vector<CheckResult>& results) {
   return text;
 }
 
+bool passed(const std::vector<CheckResult>& results) {
+  return std::ranges::none_of(
+      results, [](const CheckResult& result) { return result.verdict == Verdict::error; });
+}
+
 void require_passed(const std::vector<CheckResult>& results) {
   std::string text;
+  Exit code = Exit::usage;
   for (const CheckResult& result : results) {
     if (result.verdict != Verdict::error) continue;
     text += join(text.empty() ? "" : "\n", "preflight ", result.id, ": ", result.message);
+    if (result.code == Exit::integrity) code = result.code;
   }
-  if (!text.empty()) fail_usage(text);
+  if (!text.empty()) throw Error(text, code);
 }
 
 std::vector<CheckRecord> check_records(const std::vector<CheckResult>& results) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "config/config.h"
 #include "data/data_stats.h"
 #include "data/overlap.h"
@@ -25,6 +26,7 @@ struct CheckResult {
   std::string id;
   Verdict verdict = Verdict::ok;
   std::string message;
+  Exit code = Exit::usage;  // of the program that an error stops
 };
 
 // One adapted module of a file.
@@ -55,9 +57,16 @@ struct TextLimits {
   std::string largest_token;  // where its id is beyond the vocabulary
 };
 
+// Whether the run can have its folder.
+struct FolderFacts {
+  std::string refusal;      // of require_free; "" = it can
+  Exit code = Exit::usage;  // that of the refusal
+};
+
 // What is known of the run at the time of the checks; checks that miss their facts are left out.
 struct PreflightInput {
   Config config;  // before defaults and the parent's values were filled in
+  std::optional<FolderFacts> folder;
   std::optional<ParentFacts> parent;
   std::optional<std::vector<std::string>> places;  // modules of the model that this run adapts
   std::optional<BaseRecord> base;
@@ -95,14 +104,15 @@ CheckResult novelty(const PreflightInput& input, double old_loss, double new_los
 // Runs all checks. An error whose name is in config.increment.allow becomes `allowed`; the others
 // say how.
 std::vector<CheckResult> run_preflight(const PreflightInput& input);
-// One of them alone, for what must be known before the facts of the others can be.
-std::vector<CheckResult> run_check(std::string_view id, const PreflightInput& input);
+// Those that need neither data nor model: what fails here need not be read.
+std::vector<CheckResult> run_first_checks(const PreflightInput& input);
 
 // "checks: 17 ok, 1 warning, 1 error", then a line a check that is neither ok nor an error: errors
 // are told by require_passed.
 std::string preflight_text(const std::vector<CheckResult>& results);
 
-// Throws Error (usage) with every error, one a line, where there is any.
+bool passed(const std::vector<CheckResult>& results);
+// Throws Error (usage; integrity where one is) with every error, one a line, where there is any.
 void require_passed(const std::vector<CheckResult>& results);
 
 // For version.json.

@@ -43,6 +43,7 @@ PreflightInput clean() {
   parent.manifest = v1;
   parent.modules = {{"q_proj", {8, 16.0}}, {"v_proj", {8, 16.0}}};
   in.parent = parent;
+  in.folder = FolderFacts{};
   in.places = std::vector<std::string>{"q_proj", "v_proj"};
   in.base = v1.base;
   in.prompt_template = v1.prompt_template;
@@ -86,6 +87,15 @@ const Fault kFaults[] = {
     {"W02_overwrite", [](auto& in) { in.config.output_dir = "output/v1/"; },
      "W02 error: output_dir: would overwrite the version you start from (found 'output/v1/', which "
      "holds pytorch_lora_weights.safetensors); choose a new name\n"},
+    {"W02_alone",
+     [](auto& in) {
+       in.config.output_dir = "output/v1";
+       in.folder->refusal = "output/v1: this version exists";
+     },
+     "W02 error: output_dir: would overwrite the version you start from (found 'output/v1', which "
+     "holds pytorch_lora_weights.safetensors); choose a new name\n"},
+    {"W12_taken", [](auto& in) { in.folder->refusal = "output/v2: this version exists"; },
+     "W12 error: output/v2: this version exists\n"},
     {"W03_some", [](auto& in) { in.places = std::vector<std::string>{"q_proj"}; },
      "W03 error: init_lora_weights: 1 of 2 modules in the file have no place in this model "
      "(v_proj); give its base model, or remove target_modules\n"},
@@ -271,6 +281,32 @@ TEST(Preflight, ErrorsAreToldTogether) {
     EXPECT_EQ(split(error.what(), '\n').size(), 3u);
     EXPECT_THAT(error.what(), testing::StartsWith("preflight W04: lora_rank: differs"));
   }
+}
+
+TEST(Preflight, ARefusalOfTheFolderKeepsItsExitCode) {
+  for (const Exit code : {Exit::usage, Exit::integrity}) {
+    PreflightInput in = clean();
+    in.folder = FolderFacts{.refusal = "output/v2: gone", .code = code};
+    try {
+      require_passed(run_preflight(in));
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), code);
+      EXPECT_STREQ(error.what(), "preflight W12: output/v2: gone");
+    }
+  }
+}
+
+TEST(Preflight, TheFirstChecksNeedNeitherDataNorModel) {
+  PreflightInput in = clean();
+  in.places.reset();
+  in.trainable.reset();
+  in.config.adapter.lora_rank = 16;  // W04 waits for the others
+  std::vector<std::string> ids;
+  for (const CheckResult& result : run_first_checks(in)) {
+    ids.push_back(join(result.id, " ", verdict_name(result.verdict)));
+  }
+  EXPECT_THAT(ids, testing::UnorderedElementsAre("W02 ok", "W10 ok", "W12 ok"));
 }
 
 // The words of the key `allow` are those of the checks.

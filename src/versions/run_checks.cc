@@ -13,6 +13,14 @@
 namespace lora {
 namespace {
 
+Result folder_is_free(const PreflightInput& in) {
+  if (!in.folder || output_holds_parent(in)) return std::nullopt;
+  if (in.folder->refusal.empty()) return ok("the run can have its folder");
+  CheckResult refused = error(in.folder->refusal);
+  refused.code = in.folder->code;
+  return refused;
+}
+
 Result trains_something(const PreflightInput& in) {
   if (!in.trainable) return std::nullopt;
   if (*in.trainable > 0) return ok(fmt::format("{} numbers are trained", *in.trainable));
@@ -174,6 +182,7 @@ Result replay_data_is_there(const PreflightInput& in) {
 }
 
 constexpr CheckRow kChecks[] = {
+    {"W12", "", "the run can have its folder", folder_is_free},
     {"W09", "", "something is trained", trains_something},
     {"W11", "", "rank_pattern and alpha_pattern mean trained modules", patterns_mean_modules},
     {"L01", "learning-rate", "the learning rate is lower than the parent's", rate_lowered},

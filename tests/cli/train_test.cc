@@ -75,8 +75,16 @@ TEST(CliTrain, NeverOverwrites) {
   const std::string before = place.read("output/v1/version.json");
   const Ran again = place.train("v1.yaml", {});
   EXPECT_EQ(again.code, 2);
-  EXPECT_THAT(again.err, HasSubstr("lora: ./output/v1: this version exists, and versions are never "
-                                   "overwritten; choose a new output_dir\n"));
+  const std::string refusal =
+      "./output/v1: this version exists, and versions are never overwritten; choose a new "
+      "output_dir";
+  EXPECT_EQ(again.err, "checks: 1 error\nlora: preflight W12: " + refusal + "\n");
+  const Ran checked = place.train("v1.yaml", {"--check", "--json"});
+  EXPECT_EQ(checked.code, 2);
+  const json failed = {{"id", "W12"}, {"verdict", "error"}, {"message", refusal}};
+  EXPECT_EQ(json::parse(checked.out),
+            (json{{"passed", false}, {"checks", json::array({failed})}}));
+  EXPECT_EQ(place.train("v1.yaml", {"--check"}).err, again.err);
   EXPECT_EQ(place.train("v1.yaml", {"--resume"}).code, 2);
   EXPECT_EQ(place.read("output/v1/version.json"), before);
 }
