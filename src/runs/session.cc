@@ -44,6 +44,19 @@ std::string precision_of_texts(const SessionOptions& options) {
   return choose_device(options.device).is_cuda() ? "auto" : "bf16";
 }
 
+// What a version of an earlier release may still be called.
+[[noreturn]] void refuse_weight_of_base(const std::string& argument, const Path& root) {
+  constexpr std::string_view kBase = "base", kHead = "base:";
+  const std::string factor = argument.substr(kHead.size());
+  const Path folder = root / kBase;
+  const std::string other =
+      is_committed(folder)
+          ? join(", or ", folder.string(), ":", factor, " for the version of this name")
+          : "";
+  fail_usage("--version ", argument, ": the base model without an adapter takes no weight (found ",
+             factor, ", expected base alone); write base", other);
+}
+
 }  // namespace
 
 std::vector<NamedVersion> name_versions(const std::vector<std::string>& arguments,
@@ -59,6 +72,7 @@ std::vector<NamedVersion> name_versions(const std::vector<std::string>& argument
       continue;
     }
     const WeightedVersion wanted = split_weight(argument);
+    if (wanted.name == "base") refuse_weight_of_base(argument, root);
     LocatedVersion located = locate_version(wanted.name, root);
     if (located.version) require_recorded(located.folder, *located.version);
     const std::string label =

@@ -23,7 +23,8 @@ struct NamedVersion {
   std::optional<LocatedVersion> located;  // absent: the plain base
 };
 
-// Resolves every --version (V or V:WEIGHT) below `root`; none given means the base.
+// Resolves every --version (V or V:WEIGHT) below `root`; none given means the base, which takes no
+// weight.
 std::vector<NamedVersion> name_versions(const std::vector<std::string>& arguments,
                                         const Path& root);
 

@@ -99,6 +99,13 @@ TEST(CliEarlierRelease, AVersionWithAReservedNameIsFoundByItsPath) {
             "lora: version 'base': stands for the base model without an adapter; write output/base "
             "for the version of this name\n");
   EXPECT_EQ(place.lora({"show", "output/base"}).code, 0);
+  const Ran halved = place.lora({"generate", "--base", place.base(), "--version", "base:0.5",
+                                 "--prompt", "Hello"});
+  EXPECT_EQ(halved.code, 2);
+  EXPECT_EQ(halved.err,
+            "lora: --version base:0.5: the base model without an adapter takes no weight (found "
+            "0.5, expected base alone); write base, or output/base:0.5 for the version of this "
+            "name\n");
   const Ran bare = place.lora(
       {"eval", "--base", place.base(), "--version", "base", "--data", "eval.jsonl", "--json"});
   EXPECT_EQ(json::parse(bare.out).at("version"), "base");

@@ -72,8 +72,8 @@ TEST(CliRunning, ARunIsListedRefusedASecondResumeKilledListedAsDeadAndResumed) {
   for (const bool resume : {true, false}) {
     const Ran second = again("live", resume);
     EXPECT_EQ(second.code, 2);
-    EXPECT_THAT(second.err, HasSubstr(join("lora: preflight W12: ./output/live: a run goes on in this "
-                                           "folder (",
+    EXPECT_THAT(second.err, HasSubstr(join("lora: preflight W12: ./output/live: a run goes on in "
+                                           "this folder (",
                                            process, ", ", step,
                                            "); wait for its end, or stop it there and continue it "
                                            "with --resume\n")));
