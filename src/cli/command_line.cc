@@ -2,34 +2,25 @@
 #include "cli/command_line.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <optional>
 #include <stdexcept>
 
 #include "base/error.h"
+#include "base/numbers.h"
 #include "base/text.h"
 
 namespace lora {
 namespace {
 
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
 // The option's value as a number, where it is one that is allowed.
 std::optional<double> allowed_number(const Option& option, std::string_view text) {
   std::optional<double> number;
   if (option.kind == Kind::whole) {
-    if (const auto whole = parse_number<std::int64_t>(text)) number = static_cast<double>(*whole);
+    if (const auto whole = whole_number(text)) number = static_cast<double>(*whole);
   } else {
-    number = parse_number<double>(text);
+    number = finite_number(text);
   }
-  if (number && std::isfinite(*number) && contains(option.range, *number)) return number;
+  if (number && contains(option.range, *number)) return number;
   return std::nullopt;
 }
 
@@ -182,11 +173,11 @@ std::string CommandLine::text(std::string_view name) const {
 }
 
 std::int64_t CommandLine::whole(std::string_view name) const {
-  return parse_number<std::int64_t>(text(name)).value_or(0);
+  return whole_number(text(name)).value_or(0);
 }
 
 double CommandLine::real(std::string_view name) const {
-  return parse_number<double>(text(name)).value_or(0);
+  return finite_number(text(name)).value_or(0);
 }
 
 }  // namespace lora

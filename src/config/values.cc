@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/numbers.h"
 #include "base/text.h"
 #include "config/dialect.h"
 
@@ -33,8 +34,9 @@ bool parse(const YAML::Node& node, double& out) {
   if (!node.IsScalar()) return false;
   std::string_view text = node.Scalar();
   if (text.starts_with('+')) text.remove_prefix(1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc() && end == text.data() + text.size() && std::isfinite(out);
+  const std::optional<double> number = finite_number(text);
+  out = number.value_or(0);
+  return number.has_value();
 }
 
 // "8", and "1e3" or "3.0" as other programs write counts.
