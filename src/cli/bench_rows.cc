@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Measuring the machine: bench.
+#include <algorithm>
+#include <array>
+
 #include "cli/commands.h"
 
 namespace lora {
@@ -40,7 +43,16 @@ constexpr Option targets(std::string_view standard) {
           .standard = standard};
 }
 
-constexpr Option kText[] = {
+// The options of one kind of model, then those of both.
+template <std::size_t N>
+constexpr auto with_shared(const Option (&own)[N]) {
+  constexpr Option kShared[] = {kDtypes, kSteps, kDevice, kThreads, kCheckpointing, kPlain, kJson};
+  std::array<Option, N + std::size(kShared)> all;
+  std::ranges::copy(kShared, std::ranges::copy(own, all.begin()).out);
+  return all;
+}
+
+constexpr auto kText = with_shared({
     {.name = "--preset",
      .help = "Size of the model.",
      .choices = "llama-15m llama-110m llama-1b llama-7b",
@@ -59,16 +71,9 @@ constexpr Option kText[] = {
      .range = between(0, 1),
      .standard = "0.5"},
     targets("q_proj,v_proj"),
-    kDtypes,
-    kSteps,
-    kDevice,
-    kThreads,
-    kCheckpointing,
-    kPlain,
-    kJson,
-};
+});
 
-constexpr Option kImage[] = {
+constexpr auto kImage = with_shared({
     {.name = "--preset",
      .help = "Which Stable Diffusion.",
      .choices = "sd15 sd21 sdxl",
@@ -81,14 +86,7 @@ constexpr Option kImage[] = {
      .standard = "512"},
     batch("1"),
     targets("to_q,to_k,to_v,to_out.0"),
-    kDtypes,
-    kSteps,
-    kDevice,
-    kThreads,
-    kCheckpointing,
-    kPlain,
-    kJson,
-};
+});
 
 constexpr Form kBenchForms[] = {{"bench text", kText}, {"bench image", kImage}};
 
