@@ -81,6 +81,10 @@ FAULTS = [
      {"src/base/a.h": LICENCE + "int size(const int* all);\n",
       "src/base/a_test.cc": LICENCE + "int x = size(nullptr);\n"},
      ["src/base/a.h: size is called by tests at most; use it or remove it"]),
+    ("function_whose_caller_has_come",
+     {"src/base/a.h": LICENCE + "int concatenate(int a);\n",
+      "src/base/a.cc": LICENCE + '#include "base/a.h"\nint b = 1 + concatenate(2);\n'},
+     ["concatenate has a caller; remove its row in check_tree.py"]),
 ]
 
 
