@@ -14,13 +14,6 @@
 
 namespace lora {
 
-// Deeper than any file of settings; what is deeper would exhaust the stack when it is copied.
-inline constexpr int kDeepestJson = 100;
-
-// Throws Error where brackets are nested deeper than kDeepestJson. (Says nothing about whether
-// `text` is JSON.)
-void check_json_depth(std::string_view text, const std::string& where, std::string_view remedy);
-
 // The JSON object in `text`; Json is nlohmann::json or nlohmann::ordered_json (keys in the order
 // of the text). Throws Error for anything else and for one that is nested too deeply.
 template <typename Json>

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/json_reader.h"
 #include "base/shown.h"
 
 namespace lora {
@@ -39,6 +38,15 @@ std::optional<JsonMistake> check_structure(std::string_view text, bool count_fie
   return std::nullopt;
 }
 
+template <typename Json>
+typename Json::parser_callback_t telling(const FieldSeen& seen) {
+  return [&seen](int depth, typename Json::parse_event_t event, Json& value) {
+    const bool field = depth == 1 && event == Json::parse_event_t::key;
+    if (field) seen(value.template get_ref<const std::string&>());
+    return true;
+  };
+}
+
 // Python's json writes these words for numbers.
 std::string word_at(std::string_view text, std::size_t byte) {
   const std::string_view rest = text.substr(std::min(text.size(), byte > 0 ? byte - 1 : 0));
@@ -57,16 +65,13 @@ std::string word_at(std::string_view text, std::size_t byte) {
 
 }  // namespace
 
-void check_json_depth(std::string_view text, const std::string& where, std::string_view remedy) {
-  if (const auto mistake = check_structure(text, false)) fail_with(*mistake, text, where, remedy);
-}
-
 template <typename Json>
-std::optional<JsonMistake> read_json_text(std::string_view text, Json& json) {
+std::optional<JsonMistake> read_json_text(std::string_view text, Json& json,
+                                          const FieldSeen& seen) {
   constexpr bool kOrdered = std::is_same_v<Json, nlohmann::ordered_json>;
   if (auto mistake = check_structure(text, kOrdered)) return mistake;
   try {
-    json = Json::parse(text);
+    json = seen ? Json::parse(text, telling<Json>(seen)) : Json::parse(text);
   } catch (const typename Json::parse_error& error) {
     return JsonMistake{"this is not valid JSON", word_at(text, error.byte), error.byte};
   } catch (const typename Json::exception&) {  // out_of_range: 1e400
@@ -76,9 +81,11 @@ std::optional<JsonMistake> read_json_text(std::string_view text, Json& json) {
 }
 
 template <typename Json>
-Json parse_json(std::string_view text, const std::string& where, std::string_view remedy) {
+Json parse_json(std::string_view text, const std::string& where, std::string_view remedy,
+                const FieldSeen& seen) {
   Json json;
-  if (const auto mistake = read_json_text(text, json)) fail_with(*mistake, text, where, remedy);
+  const auto mistake = read_json_text(text, json, seen);
+  if (mistake) fail_with(*mistake, text, where, remedy);
   return json;
 }
 
@@ -94,10 +101,14 @@ void say_json(const Json& json, int indent) {
   say(json.dump(indent, ' ', false, Json::error_handler_t::replace));
 }
 
-template std::optional<JsonMistake> read_json_text(std::string_view, nlohmann::json&);
-template std::optional<JsonMistake> read_json_text(std::string_view, nlohmann::ordered_json&);
-template nlohmann::json parse_json(std::string_view, const std::string&, std::string_view);
-template nlohmann::ordered_json parse_json(std::string_view, const std::string&, std::string_view);
+template std::optional<JsonMistake> read_json_text(std::string_view, nlohmann::json&,
+                                                   const FieldSeen&);
+template std::optional<JsonMistake> read_json_text(std::string_view, nlohmann::ordered_json&,
+                                                   const FieldSeen&);
+template nlohmann::json parse_json(std::string_view, const std::string&, std::string_view,
+                                   const FieldSeen&);
+template nlohmann::ordered_json parse_json(std::string_view, const std::string&, std::string_view,
+                                           const FieldSeen&);
 template std::optional<nlohmann::json> try_parse_json(std::string_view);
 template std::optional<nlohmann::ordered_json> try_parse_json(std::string_view);
 template void say_json(const nlohmann::json&, int);

@@ -60,6 +60,15 @@ TEST(JsonText, MistakesAreTold) {
   }
 }
 
+TEST(JsonText, FieldsOfTheOutermostObjectAreTold) {
+  std::string names;
+  const auto json = parse_json<nlohmann::json>(R"({"a": {"x": 1}, "b": [{"y": 2}], "a": 3})",
+                                               "a.json", "mend it",
+                                               [&](const std::string& name) { names += name; });
+  EXPECT_EQ(names, "aba");
+  EXPECT_EQ(json.at("a"), 3);
+}
+
 // Keeping the order makes every new field look at all before it.
 TEST(JsonText, FieldsAreLimitedWhereTheirOrderIsKept) {
   EXPECT_EQ(message<nlohmann::json>(fields(200'000)), "no error");

@@ -6,6 +6,7 @@
 
 #include "base/draft.h"
 #include "base/error.h"
+#include "base/json_text.h"
 
 namespace lora {
 namespace {
@@ -71,7 +72,7 @@ PrepareState::PrepareState(Path path, std::string facts_key)
   if (!existed_) return;
   written_ = read_file(path_);
   try {
-    const Json json = Json::parse(written_);
+    const Json json = try_parse_json<Json>(written_).value_or(Json());
     for (const auto& [name, made] : json.at("outputs").items()) {
       outputs[name] = {made.at(0), made.at(1), made.at(2)};
     }

@@ -9,7 +9,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/json_reader.h"
+#include "base/json_text.h"
 
 namespace lora {
 namespace {
@@ -75,20 +75,14 @@ std::uint64_t little_endian(std::string_view bytes) {
 
 // Rejects a repeated name, which nlohmann would silently overwrite.
 Json parse_header(std::string_view text, const std::string& where) {
-  check_json_depth(text, where + ": the header", "not a safetensors file or a damaged one");
   std::set<std::string> names;
-  const auto unique = [&](int depth, Json::parse_event_t event, Json& value) {
-    if (depth == 1 && event == Json::parse_event_t::key &&
-        !names.insert(value.get<std::string>()).second) {
-      fail(where, ": tensor '", value.get<std::string>(), "' occurs twice in the header");
+  const auto unique = [&](const std::string& name) {
+    if (!names.insert(name).second) {
+      fail(where, ": tensor '", name, "' occurs twice in the header");
     }
-    return true;
   };
-  try {
-    return Json::parse(text, unique);
-  } catch (const Json::exception&) {
-    fail(where, ": the header is not valid JSON; not a safetensors file or a damaged one");
-  }
+  return parse_json<Json>(text, where + ": the header", "not a safetensors file or a damaged one",
+                          unique);
 }
 
 std::uint64_t unsigned_number(const Json& value, const std::string& where) {

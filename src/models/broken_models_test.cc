@@ -213,8 +213,8 @@ std::vector<Case> file_cases() {
       {"header_not_json",
        {},
        replace("{\"__metadata__\"", "[\"__metadata__\""),
-       "@/model.safetensors: the header is not valid JSON; not a safetensors file or a damaged "
-       "one"},
+       "@/model.safetensors: the header: this is not valid JSON (found an error at byte 16 of "
+       "1136); not a safetensors file or a damaged one"},
       {"huge_header",
        {},
        write(std::string(8, '\xff') + "{}"),

@@ -109,7 +109,7 @@ Version publish_run(const RunPlan& plan, const TrainResult& result) {
   const AdapterFile adapter = finished_adapter(plan);
   task.write_adapter(folder, adapter);
   const Probe probe = task.probe("");
-  auto probe_json = nlohmann::json::parse(probe.json);
+  auto probe_json = nlohmann::json::parse(probe.json);  // made just now, no text from outside
   probe_json["loss"] = probe.loss;
   probe_json["dtype"] = at::toString(plan.machine.precision.dtype);
   write_file_atomic(folder / "probe.json", probe_json.dump(1) + "\n");

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "data/data_manifest.h"
@@ -162,7 +163,8 @@ class ImageRun final : public TrainTask {
     if (json.empty()) {
       records = probe_samples(validation_, train_);
     } else {
-      records = probe_records(Json::parse(json));
+      records = probe_records(
+          parse_json<Json>(json, "probe.json", "restore the file from a copy"));
     }
     Json rows = Json::array();
     for (const ImageRecord& record : records) rows.push_back(record_json(record));
@@ -307,7 +309,7 @@ class ImageRun final : public TrainTask {
     Metadata extra = {
         {"ss_num_train_images", std::to_string(train_.size())},
         {"ss_learning_rate", fmt::format("{:g}", config_.optimisation.learning_rate.value_or(0))},
-        {"ss_sd_model_name", Path(config_.base_model).filename().string()},
+        {"ss_sd_model_name", name_of(config_.base_model)},
         {"ss_clip_skip", std::to_string(config_.images.clip_skip)},
         {"ss_seed", std::to_string(config_.seed)}};
     extra["ss_tag_frequency"] = tag_frequency(train_, config_.data.train_data_dir);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/text.h"
 #include "data/data_manifest.h"
 #include "data/data_stats.h"
@@ -128,7 +129,8 @@ class TextRun final : public TrainTask {
     if (json.empty()) {
       samples = probe_samples(validation_samples_.samples, train_.samples);
     } else {
-      const auto stored = nlohmann::json::parse(json);
+      const auto stored =
+          parse_json<nlohmann::json>(json, "probe.json", "restore the file from a copy");
       for (const auto& row : stored.at("samples")) {
         samples.push_back({row.at("ids").get<std::vector<std::int64_t>>(),
                            row.at("labels").get<std::vector<std::int64_t>>()});

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "io/aten.h"
@@ -240,7 +241,8 @@ void Trainer::resume_from_newest() {
   Checkpoint checkpoint = load_checkpoint(*path);
   const std::string where = path->string();
   try {
-    const auto state = nlohmann::json::parse(checkpoint.state);
+    const auto state = parse_json<nlohmann::json>(checkpoint.state, where + "/state.json",
+                                                  "remove it to resume from an older one");
     if (state.at("fingerprint") != fingerprint_) {
       fail_usage(where,
                  ": the configuration, base model or data changed since this checkpoint; resume "

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/text.h"
@@ -140,7 +141,7 @@ std::vector<RefMove> read_journal(const Path& root, const std::string& ref) {
   std::vector<RefMove> moves;
   std::ifstream in(journal_file(root));
   for (std::string line; std::getline(in, line);) {
-    const json read = json::parse(line, nullptr, false);
+    const json read = try_parse_json<json>(line).value_or(json());
     try {
       RefMove move{.time = read.at("time"),
                    .event = read.at("event"),

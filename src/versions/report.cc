@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
+
 namespace lora {
 namespace {
 
@@ -49,7 +51,8 @@ json list_report(const Path& root, const std::vector<ListedVersion>& list) {
 
 json version_report(const Path& folder) {
   read_version(folder);
-  return json::parse(read_file(folder / kManifestName));
+  const Path file = folder / kManifestName;
+  return parse_json<json>(read_file(file), file.string(), "restore the folder from a copy");
 }
 
 json verification_report(const std::vector<VerifyReport>& reports) {
