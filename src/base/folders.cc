@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/paths.h"
+#include "base/shown.h"
 #include "base/utf8.h"
 
 namespace lora {

@@ -94,7 +94,7 @@ TEST_F(FoldersTest, WhatCannotBeReadIsNamed) {
       found(),
       ElementsAre("broken: cannot be read (No such file or directory); a link that leads nowhere? "
                   "Remove it or mend it",
-                  "caf\\xE9: its name is not UTF-8; rename it (an archive of another system? "
+                  "caf\\xe9: its name is not UTF-8; rename it (an archive of another system? "
                   "unpack it with the right encoding)",
                   "good",
                   "loop: cannot be read (Too many levels of symbolic links); a link that leads "

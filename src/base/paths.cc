@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/paths.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "base/error.h"
 #include "base/text.h"
-#include "base/utf8.h"
 
 namespace lora {
 namespace {
@@ -33,19 +30,6 @@ std::string name_problem(std::string_view name) {
   return "";
 }
 
-std::string with_bytes_escaped(std::string_view text) {
-  std::string out;
-  for (std::size_t at = 0; at < text.size();) {
-    const Utf8Part part = utf8_part(text, at);
-    if (part.valid) out += text.substr(at, part.size);
-    for (std::size_t i = at; !part.valid && i < at + part.size; ++i) {
-      out += fmt::format("\\x{:02X}", static_cast<unsigned char>(text[i]));
-    }
-    at += part.size;
-  }
-  return out;
-}
-
 bool lies_in(const Path& path, const Path& folder) {
   std::error_code error;
   const auto real = [&](const Path& p) {
@@ -59,6 +43,16 @@ bool lies_in(const Path& path, const Path& folder) {
   const auto [end, unused] =
       std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
   return end == outer.end();
+}
+
+std::string name_of(const Path& path) {
+  return (fs::absolute(path) / "").lexically_normal().parent_path().filename().string();
+}
+
+Path folder_around(const Path& path) {
+  Path clean = path.lexically_normal();
+  if (!clean.has_filename()) clean = clean.parent_path();
+  return clean.has_parent_path() ? clean.parent_path() : Path(".");
 }
 
 std::string problem_below(const Path& root, const std::string& name) {

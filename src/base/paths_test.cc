@@ -68,10 +68,25 @@ TEST(Paths, LinksAreFollowedBeforeAPathLiesSomewhere) {
   }
 }
 
-TEST(Paths, BytesThatAreNotUtf8AreShown) {
-  EXPECT_EQ(with_bytes_escaped("caf\xc3\xa9"), "caf\xc3\xa9");
-  EXPECT_EQ(with_bytes_escaped("jos\xe9.png"), "jos\\xE9.png");
-  EXPECT_EQ(with_bytes_escaped("\xd0\xc7\xc1"), "\\xD0\\xC7\\xC1");
+TEST(Paths, ThePartsOfAPath) {
+  struct Row {
+    std::string path, name, around;
+  };
+  const Row rows[] = {
+      {"output/v1", "v1", "output"},
+      {"output/v1/", "v1", "output"},
+      {"./output/../output/v1//", "v1", "output"},
+      {"/data/v1", "v1", "/data"},
+      {"v1", "v1", "."},
+      {"v1/", "v1", "."},
+      {"./v1", "v1", "."},
+      {"a/b.safetensors", "b.safetensors", "a"},
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(name_of(row.path), row.name) << row.path;
+    EXPECT_EQ(folder_around(row.path), row.around) << row.path;
+  }
+  EXPECT_EQ(name_of("."), fs::current_path().filename().string());
 }
 
 }  // namespace

@@ -11,14 +11,6 @@
 namespace lora {
 namespace {
 
-// The code point of a valid part.
-std::uint32_t decoded(std::string_view part) {
-  constexpr unsigned kLead[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-  std::uint32_t code = static_cast<unsigned char>(part[0]) & kLead[part.size()];
-  for (const char c : part.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3f);
-  return code;
-}
-
 // Of C0 and DEL, of C1, and what turns the direction of writing or ends a line.
 bool is_control(std::uint32_t code) {
   return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x2028 && code <= 0x202e) ||
@@ -36,19 +28,27 @@ void escape(std::string& out, std::uint32_t code) {
   }
 }
 
-std::string escaped(std::string_view text, std::string_view kept) {
+bool keeps_lines(std::uint32_t code) { return !is_control(code) || code == '\n' || code == '\t'; }
+bool keeps_one_line(std::uint32_t code) { return !is_control(code); }
+bool keeps_all(std::uint32_t /*code*/) { return true; }
+
+// What is not UTF-8, and the code points that are not to be kept.
+std::string escaped(std::string_view text, bool (*keeps)(std::uint32_t)) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
     const Utf8Part found = utf8_part(text, at);
     const std::string_view part = text.substr(at, found.size);
-    at += found.size;
     if (!found.valid) {
       for (const char c : part) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    } else if (kept.find(part) == kept.npos && is_control(decoded(part))) {
-      escape(out, decoded(part));
-    } else {
+      at += found.size;
+      continue;
+    }
+    const std::uint32_t code = next_code_point(text, at);
+    if (keeps(code)) {
       out += part;
+    } else {
+      escape(out, code);
     }
   }
   return out;
@@ -56,8 +56,9 @@ std::string escaped(std::string_view text, std::string_view kept) {
 
 }  // namespace
 
-std::string shown(std::string_view text) { return escaped(text, ""); }
-std::string shown_lines(std::string_view text) { return escaped(text, "\n\t"); }
+std::string shown(std::string_view text) { return escaped(text, keeps_one_line); }
+std::string shown_lines(std::string_view text) { return escaped(text, keeps_lines); }
+std::string with_bytes_escaped(std::string_view text) { return escaped(text, keeps_all); }
 
 void say(std::string_view text) {
   const std::string line = shown_lines(text) + "\n";

@@ -14,6 +14,9 @@ std::string shown(std::string_view text);
 // The same, with line ends and tabs as they are.
 std::string shown_lines(std::string_view text);
 
+// Only the bytes that are not UTF-8, as \xe9: for names and texts in JSON.
+std::string with_bytes_escaped(std::string_view text);
+
 // shown_lines(text) and a line end on standard output. JSON stays JSON: what is escaped here stands
 // in its texts, as \u007f and the like.
 void say(std::string_view text);

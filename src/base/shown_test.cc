@@ -33,5 +33,11 @@ TEST(Shown, ControlCharactersAreEscaped) {
   }
 }
 
+TEST(Shown, JsonKeepsAllButWrongBytes) {
+  EXPECT_EQ(with_bytes_escaped("caf\xc3\xa9\n\x1b"), "caf\xc3\xa9\n\x1b");
+  EXPECT_EQ(with_bytes_escaped("jos\xe9.png"), "jos\\xe9.png");
+  EXPECT_EQ(with_bytes_escaped("\xd0\xc7\xc1"), "\\xd0\\xc7\\xc1");
+}
+
 }  // namespace
 }  // namespace lora

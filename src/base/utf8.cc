@@ -9,6 +9,17 @@
 
 namespace lora {
 
+std::uint32_t next_code_point(std::string_view text, std::size_t& at) {
+  const auto lead = static_cast<unsigned char>(text[at++]);
+  if (lead < 0x80) return lead;
+  const std::size_t size = utf8_length(lead);
+  std::uint32_t code = lead & (0xffU >> (size + 1));
+  for (std::size_t i = 1; i < size; ++i) {
+    code = code << 6 | (static_cast<unsigned char>(text[at++]) & 0x3f);
+  }
+  return code;
+}
+
 // Table 3-7 of Unicode: the lead byte limits the second one.
 Utf8Part utf8_part(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };

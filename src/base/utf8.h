@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// UTF-8: is it valid, and code points to bytes.
+// UTF-8: is it valid, bytes to code points and back.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,9 @@ namespace lora {
 inline std::size_t utf8_length(unsigned char lead) {
   return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
+
+// The code point that begins at text[at] of valid UTF-8; `at` moves behind it.
+std::uint32_t next_code_point(std::string_view text, std::size_t& at);
 
 // What begins at text[at]: a code point of `size` bytes, or (not valid) the longest part of one,
 // at least 1 byte (the maximal subpart of Unicode, table 3-8).

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "base/error.h"
 
 namespace lora {
@@ -23,10 +25,13 @@ TEST(Utf8, TellsTheLongestPartOfABrokenCodePoint) {
   EXPECT_TRUE(utf8_part("a\xf0\x9f\x98\x80", 1).valid);
 }
 
-TEST(Utf8, WritesCodePointsOfEveryLength) {
+TEST(Utf8, WritesAndReadsCodePointsOfEveryLength) {
   std::string text;
   for (const std::uint32_t code : {0x61U, 0xe9U, 0x6f22U, 0x1f600U}) append_utf8(text, code);
   EXPECT_EQ(text, "aé漢😀");
+  std::vector<std::uint32_t> read;
+  for (std::size_t at = 0; at < text.size();) read.push_back(next_code_point(text, at));
+  EXPECT_EQ(read, (std::vector<std::uint32_t>{0x61, 0xe9, 0x6f22, 0x1f600}));
 }
 
 TEST(Utf8, NamesTheLine) {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/paths.h"
 #include "config/problems.h"
 #include "config/read.h"
 #include "config/rules.h"
@@ -90,10 +91,6 @@ std::int64_t warmup_steps_of(const Config& config, std::int64_t total) {
   return std::min(std::max<std::int64_t>(steps, warm ? 10 : 0), total / 2);
 }
 
-Path output_root(const Config& config) {
-  const Path folder = Path(config.output_dir).lexically_normal();
-  const Path clean = folder.has_filename() ? folder : folder.parent_path();
-  return clean.has_parent_path() ? clean.parent_path() : Path(".");
-}
+Path output_root(const Config& config) { return folder_around(config.output_dir); }
 
 }  // namespace lora

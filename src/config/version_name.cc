@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/shown.h"
 #include "base/text.h"
 #include "base/utf8.h"
 #include "config/dialect.h"
@@ -31,23 +32,13 @@ constexpr Reserved kReserved[] = {
 
 // Characters above ASCII that nobody sees: C1 controls, blanks, marks of direction and width.
 struct Range {
-  char32_t first, last;
+  std::uint32_t first, last;
 };
 constexpr Range kUnseen[] = {{0x80, 0xA0},     {0xAD, 0xAD},     {0x1680, 0x1680},
                              {0x180E, 0x180E}, {0x2000, 0x200F}, {0x2028, 0x202F},
                              {0x205F, 0x206F}, {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
 
-// The code point at `at` of valid UTF-8; `at` moves behind it.
-char32_t next_character(std::string_view text, std::size_t& at) {
-  const auto lead = static_cast<unsigned char>(text[at++]);
-  if (lead < 0x80) return lead;
-  const int more = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
-  char32_t value = lead & (0x3F >> more);
-  for (int i = 0; i < more; ++i) value = value << 6 | (static_cast<unsigned char>(text[at++]) & 63);
-  return value;
-}
-
-bool is_allowed(char32_t c) {
+bool is_allowed(std::uint32_t c) {
   constexpr std::string_view kSigns = "_-+.";
   if (c < 0x80) {
     const char ascii = static_cast<char>(c);
@@ -55,16 +46,6 @@ bool is_allowed(char32_t c) {
            kSigns.find(ascii) != std::string_view::npos;
   }
   return std::ranges::none_of(kUnseen, [c](const Range& r) { return c >= r.first && c <= r.last; });
-}
-
-// Fit for a terminal: control characters as \x1b.
-std::string shown(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += byte < 0x20 || byte == 0x7F ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
-  }
-  return out;
 }
 
 }  // namespace
@@ -80,7 +61,7 @@ std::string spelling_problem(std::string_view name) {
                        name.size(), kLongest);
   }
   bool good = !name.empty() && name.front() != '.' && name.front() != '-';
-  for (std::size_t at = 0; at < name.size();) good = is_allowed(next_character(name, at)) && good;
+  for (std::size_t at = 0; at < name.size();) good = is_allowed(next_code_point(name, at)) && good;
   if (good) return "";
   return fmt::format(
       "is no name for a version (found '{}', expected letters, digits, '_', '-', '+' and '.', the "

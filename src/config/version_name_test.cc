@@ -28,12 +28,12 @@ TEST(VersionName, WhatCouldBeReadAsSomethingElseIsRefused) {
       {"-v1", "-v1"},
       {"..", ".."},
       {"a\x1b[2J", "a\\x1b[2J"},
-      {"a\nb", "a\\x0ab"},
-      {"a\x7f", "a\\x7f"},
+      {"a\nb", "a\\nb"},
+      {"a\x7f", "a\\u007f"},
       {"a\\b", "a\\b"},
-      {"v\u202e1", "v\u202e1"},
+      {"v\u202e1", "v\\u202e1"},
       {"v\u00a01", "v\u00a01"},
-      {"v\u0085", "v\u0085"},
+      {"v\u0085", "v\\u0085"},
   };
   for (const auto& [name, shown] : cases) {
     EXPECT_EQ(version_name_problem(name), "is no name for a version (found '" + shown + tail);

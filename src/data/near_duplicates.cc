@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/utf8.h"
 #include "data/shuffle.h"
 #include "tokenizers/unicode.h"
 
@@ -45,7 +46,7 @@ std::vector<std::string_view> word_runs(std::string_view text) {
   bool open = false;  // the last word may grow
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t begin = at;
-    const std::uint32_t code = unicode::next(text, at);
+    const std::uint32_t code = next_code_point(text, at);
     if (code == ' ') {
       open = false;
       continue;
@@ -125,7 +126,7 @@ std::string normalised_text(std::string_view text) {
   std::string out;
   for (std::size_t at = 0; at < folded.size();) {
     const std::size_t begin = at;
-    const std::uint32_t code = unicode::next(folded, at);
+    const std::uint32_t code = next_code_point(folded, at);
     if (!unicode::is_white(code)) {
       out.append(folded, begin, at - begin);
     } else if (!out.empty() && out.back() != ' ') {

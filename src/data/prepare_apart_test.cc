@@ -136,11 +136,11 @@ TEST_F(PrepareApart, AwkwardNamesAreLeftOutOrWritten) {
   ASSERT_EQ(::mkfifo((place_ / "in/pipe.png").c_str(), 0600), 0);
   const PrepareReport report = prepare();
   EXPECT_EQ(report.written, 3U);
-  EXPECT_THAT(problem_of(report, "caf\\xE9.png"), HasSubstr("its name is not UTF-8"));
+  EXPECT_THAT(problem_of(report, "caf\\xe9.png"), HasSubstr("its name is not UTF-8"));
   EXPECT_EQ(problem_of(report, "up"), "is a link to a folder around it");
   EXPECT_EQ(problem_of(report, "pipe.png"), "is a pipe or device, expected a file");
   EXPECT_TRUE(fs::exists(place_ / "out" / (longest + ".png")));
-  EXPECT_THAT(read_file(place_ / "out/prepare_report.tsv"), HasSubstr("caf\\xE9.png\tbroken"));
+  EXPECT_THAT(read_file(place_ / "out/prepare_report.tsv"), HasSubstr("caf\\xe9.png\tbroken"));
 }
 
 TEST_F(PrepareApart, ACaptionThatIsAPipeEndsNothing) {

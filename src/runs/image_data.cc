@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/numbers.h"
+#include "base/paths.h"
 #include "base/text.h"
 #include "data/caption_report.h"
 
@@ -152,7 +153,7 @@ std::string tag_frequency(const std::vector<ImageRecord>& records, const std::st
   for (const ImageRecord& record : records) {
     for (const std::string& tag : split(record.caption, ',')) ++counts[trim(tag)];
   }
-  return Json{{Path(folder).lexically_normal().filename().string(), counts}}.dump();
+  return Json{{name_of(folder), counts}}.dump();
 }
 
 }  // namespace lora

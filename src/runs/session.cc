@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "base/reading.h"
 #include "io/adapters/bundled.h"
 #include "runs/adapter_version.h"
@@ -125,7 +126,7 @@ TextSession open_text_session(const SessionOptions& options) {
 ImageSession open_image_session(const SessionOptions& options) {
   return reading([&] {
     ImageSession session;
-    session.base = Path(options.base).filename().string();
+    session.base = name_of(options.base);
     session.machine = machine_of(options, "auto");
     session.sd = StableDiffusion::load(
         options.base, {.dtype = session.machine.precision.dtype, .device = session.machine.device});

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "tokenizers/unicode.h"
 
 namespace lora {
@@ -17,7 +18,8 @@ std::size_t white_start(std::string_view text, std::size_t end) {
 
 // Where the white space that starts at `start` ends.
 std::size_t white_end(std::string_view text, std::size_t start) {
-  for (std::size_t at = start; start < text.size() && unicode::is_white(unicode::next(text, at));) {
+  for (std::size_t at = start;
+       start < text.size() && unicode::is_white(next_code_point(text, at));) {
     start = at;
   }
   return start;
@@ -25,7 +27,7 @@ std::size_t white_end(std::string_view text, std::size_t start) {
 
 bool stands_alone(std::string_view text, std::size_t start, std::size_t end) {
   if (start > 0 && unicode::is_word(unicode::previous(text, start))) return false;
-  return end == text.size() || !unicode::is_word(unicode::next(text, end));
+  return end == text.size() || !unicode::is_word(next_code_point(text, end));
 }
 
 }  // namespace

@@ -109,9 +109,9 @@ void Bpe::find_joints(const std::vector<Merge>& merges) {
 void Bpe::add_joints(std::string_view token) {
   if (token.empty()) return;
   std::size_t at = 0;
-  std::uint32_t left = unicode::next(token, at);
+  std::uint32_t left = next_code_point(token, at);
   while (at < token.size()) {
-    const std::uint32_t right = unicode::next(token, at);
+    const std::uint32_t right = next_code_point(token, at);
     if (left < 128 && right < 128) {
       ascii_joints_.set(left << 7 | right);
     } else {
@@ -128,10 +128,10 @@ bool Bpe::joint(std::uint32_t left, std::uint32_t right) const {
 
 std::size_t Bpe::chunk_end(std::string_view word, std::size_t start) const {
   std::size_t at = start;
-  std::uint32_t left = unicode::next(word, at);
+  std::uint32_t left = next_code_point(word, at);
   while (at < word.size()) {
     std::size_t behind = at;
-    const std::uint32_t right = unicode::next(word, behind);
+    const std::uint32_t right = next_code_point(word, behind);
     if (!joint(left, right)) break;
     left = right;
     at = behind;

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tokenizers/pattern.h"
+#include "base/utf8.h"
 #include "tokenizers/steps.h"
 #include "tokenizers/unicode.h"
 
@@ -44,7 +45,7 @@ Normalizer make_strip(const Section& section) {
   const bool right = section.flag("strip_right", true);
   return [left, right](const std::string& text) {
     std::size_t start = 0, end = text.size();
-    for (std::size_t at = 0; left && at < end && unicode::is_white(unicode::next(text, at));) {
+    for (std::size_t at = 0; left && at < end && unicode::is_white(next_code_point(text, at));) {
       start = at;
     }
     for (std::size_t at = end;

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/table.h"
+#include "base/utf8.h"
 #include "tokenizers/pattern.h"
 #include "tokenizers/steps.h"
 #include "tokenizers/unicode.h"
@@ -108,7 +109,7 @@ Finder find_characters(bool (*is_match)(std::uint32_t)) {
     std::size_t done = 0;
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t start = at;
-      if (!is_match(unicode::next(text, at))) continue;
+      if (!is_match(next_code_point(text, at))) continue;
       if (start > done) found.push_back({done, start, false});
       found.push_back({start, at, true});
       done = at;

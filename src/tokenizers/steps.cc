@@ -51,7 +51,7 @@ bool from_byte_characters(std::string_view text, std::string& bytes) {
   const ByteCharacters& table = byte_characters();
   bytes.clear();
   for (std::size_t at = 0; at < text.size();) {
-    const std::uint32_t code = unicode::next(text, at);
+    const std::uint32_t code = next_code_point(text, at);
     const int byte = code < table.to_byte.size() ? table.to_byte[code] : -1;
     if (byte < 0) return false;
     bytes += static_cast<char>(byte);

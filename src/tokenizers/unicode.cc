@@ -27,27 +27,11 @@ utf8proc_category_t category(std::uint32_t code) {
 
 }  // namespace
 
-std::uint32_t next(std::string_view text, std::size_t& at) {
-  const auto byte = [&](std::size_t i) {
-    return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at + i]));
-  };
-  const std::uint32_t lead = byte(0);
-  if (lead < 0x80) {
-    ++at;
-    return lead;
-  }
-  const std::size_t size = utf8_length(static_cast<unsigned char>(lead));
-  std::uint32_t code = lead & (0xFFU >> (size + 1));
-  for (std::size_t i = 1; i < size; ++i) code = code << 6 | (byte(i) & 0x3F);
-  at += size;
-  return code;
-}
-
 std::uint32_t previous(std::string_view text, std::size_t& at) {
   --at;
   while (at > 0 && is_continuation(static_cast<unsigned char>(text[at]))) --at;
   std::size_t start = at;
-  return next(text, start);
+  return next_code_point(text, start);
 }
 
 std::string lossy(std::string_view bytes) {
@@ -80,7 +64,7 @@ std::string lower(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
-    const std::uint32_t code = next(text, at);
+    const std::uint32_t code = next_code_point(text, at);
     if (code < 0x80) {
       out += static_cast<char>(code >= 'A' && code <= 'Z' ? code + 32 : code);
     } else if (code == 0x130) {
@@ -95,7 +79,7 @@ std::string lower(std::string_view text) {
 std::string without_marks(std::string_view text) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
-    const std::uint32_t code = next(text, at);
+    const std::uint32_t code = next_code_point(text, at);
     if (category(code) != UTF8PROC_CATEGORY_MN) append_utf8(out, code);
   }
   return out;

@@ -8,9 +8,7 @@
 
 namespace lora::unicode {
 
-// The code point that starts at `text[at]` of valid UTF-8; `at` moves behind it.
-std::uint32_t next(std::string_view text, std::size_t& at);
-// The code point that ends before `text[at]`, at > 0; `at` moves to its start.
+// The code point of valid UTF-8 that ends before `text[at]`, at > 0; `at` moves to its start.
 std::uint32_t previous(std::string_view text, std::size_t& at);
 
 // Every maximal invalid part becomes one U+FFFD (Unicode 15, table 3-8).

@@ -139,16 +139,6 @@ Undone look_for_undone(const Path& root) {
 
 }  // namespace
 
-Path root_of(const Path& folder) {
-  Path clean = folder.lexically_normal();
-  if (!clean.has_filename()) clean = clean.parent_path();
-  return clean.has_parent_path() ? clean.parent_path() : Path(".");
-}
-
-std::string name_of(const Path& folder) {
-  return (fs::absolute(folder) / "").lexically_normal().parent_path().filename().string();
-}
-
 void require_free(const Path& folder, bool resume) {
   const std::string where = folder.string();
   complete_commits(root_of(folder));

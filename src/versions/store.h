@@ -13,15 +13,14 @@
 
 #include "base/draft.h"
 #include "base/files.h"
+#include "base/paths.h"
 #include "versions/running.h"
 #include "versions/version.h"
 
 namespace lora {
 
-// The output root of a version's folder: its parent folder, "." for a bare name.
-Path root_of(const Path& folder);
-// Its name: the last part.
-std::string name_of(const Path& folder);
+// The output root of a version's folder. Its name is name_of(folder).
+inline Path root_of(const Path& folder) { return folder_around(folder); }
 
 // Throws Error (usage) where a run cannot have this folder: it exists, or its name is not free, or
 // it lies in the folder of a version, or, with `resume`, it does not exist or is committed; where

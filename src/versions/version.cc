@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json_text.h"
 #include "base/paths.h"
+#include "base/shown.h"
 
 namespace lora {
 namespace {

@@ -177,7 +177,7 @@ TEST_F(CliFinished, NamesInOtherEncodingsEndNothing) {
                       .wait();
   ASSERT_EQ(ran.code, 0) << ran.err;
   const json version = json::parse(place().read(root_ + "/v1/version.json"));
-  EXPECT_EQ(version.at("parents").at(0).at("name"), root_ + "/caf\\xE9.safetensors");
+  EXPECT_EQ(version.at("parents").at(0).at("name"), root_ + "/caf\\xe9.safetensors");
   EXPECT_EQ(read_ref(place() / root_, "latest"), "v1");
   const Ran bad = place().lora({"import", "output/v1", "--output", root_ + "/v\xe9"});
   EXPECT_EQ(bad.code, 2);
