@@ -6,10 +6,10 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
-#include <deque>
-#include <memory>
+#include <atomic>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "base/table.h"
 #include "io/aten.h"
@@ -28,17 +28,14 @@ inline Path inputs() { return std::string(LORA_SOURCE_DIR) + "/tests/golden"; }
 
 // Runs `lora` with each of the lists of arguments, two at a time; the results in their order.
 inline std::vector<Ran> run_each(const Workplace& place, const std::vector<Words>& all) {
-  std::deque<std::unique_ptr<Program>> running;
-  std::vector<Ran> results;
-  const auto end_first = [&] {
-    results.push_back(running.front()->wait());
-    running.pop_front();
+  std::vector<Ran> results(all.size());
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < all.size(); i = next++) results[i] = place.lora(all[i]);
   };
-  for (const Words& words : all) {
-    if (running.size() == 2) end_first();
-    running.push_back(std::unique_ptr<Program>(new Program(place.start(words))));
-  }
-  while (!running.empty()) end_first();
+  std::jthread other(work);
+  work();
+  other.join();
   return results;
 }
 

@@ -160,8 +160,8 @@ std::vector<Smoke> other_smokes() {
          EXPECT_GT(json.at("loss").get<double>(), 0);
        }},
       {"bench image", "",
-       {"bench", "image", "--resolution", "64", "--steps", "1", "--plain", "--checkpointing",
-        "--json"},
+       {"bench", "image", "--resolution", "64", "--steps", "1", "--threads", "1", "--plain",
+        "--checkpointing", "--json"},
        [](const Ran& ran) {
          const Json json = json_of(ran);
          EXPECT_EQ(json.at("parameters"), 859520964);
@@ -175,7 +175,7 @@ std::vector<Smoke> other_smokes() {
 std::vector<Smoke> smokes() {
   std::vector<Smoke> all;
   for (const auto& part :
-       {training_smokes(), using_smokes(), version_smokes(), other_smokes()}) {
+       {other_smokes(), training_smokes(), using_smokes(), version_smokes()}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;
