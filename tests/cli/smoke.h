@@ -14,6 +14,7 @@
 #include "base/table.h"
 #include "io/aten.h"
 #include "io/tensors.h"
+#include "models/sd_kinds.h"
 #include "tests/cli/run.h"
 
 namespace lora::test {
@@ -25,6 +26,16 @@ using Names = std::set<std::string>;
 
 // Tiny models, adapters and pictures: the project's own set, whichever LORA_GOLDEN names.
 inline Path inputs() { return std::string(LORA_SOURCE_DIR) + "/tests/golden"; }
+
+// Each kind of Stable Diffusion that there is; the table itself is not to be seen.
+inline std::vector<const SdKindRow*> sd_kinds() {
+  std::vector<const SdKindRow*> rows;
+  try {
+    for (int kind = 0;; ++kind) rows.push_back(&sd_kind(static_cast<SdKind>(kind)));
+  } catch (const Error&) {
+  }
+  return rows;
+}
 
 // Runs `lora` with each of the lists of arguments, two at a time; the results in their order.
 inline std::vector<Ran> run_each(const Workplace& place, const std::vector<Words>& all) {
@@ -102,6 +113,30 @@ inline void write_tokenizer(const Path& folder) {
   const Json model = {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}};
   const Json file = {{"model", model}, {"added_tokens", Json::array()}};
   write_file_atomic(folder / "tokenizer.json", file.dump());
+}
+
+// One picture with its caption, as a.png and a.txt of `name`.
+inline void write_captioned(const Workplace& place, const std::string& name) {
+  const Path from = inputs() / "sd/train_image/images";
+  fs::create_directory(place / name);
+  fs::copy_file(from / "001.png", place / name / "a.png");
+  fs::copy_file(from / "001.txt", place / name / "a.txt");
+}
+
+// A prompt that the text encoder of an image model cannot read whole, and what is said of it by who
+// has read the tiny tokenizer: the number of its tokens.
+struct LongPrompt {
+  std::string text, note;
+};
+
+inline LongPrompt long_prompt() {
+  const Path file = inputs() / "sd/clip_tokenizer/expected_ids_tiny_tokenizer.json";
+  for (const Json& row : Json::parse(read_file(file))) {
+    const std::string text = row.at("text");
+    if (!text.starts_with("the quick brown fox")) continue;
+    return {text, join("(found ", row.at("ids").size() - 2, " tokens, expected at most 75)")};
+  }
+  fail("no long prompt");
 }
 
 // The batch of golden/llm/FAMILY as records of tokens, without what is masked.

@@ -75,10 +75,7 @@ std::vector<std::string> collect(const Workplace& place) {
 }
 
 std::string picture_run(const Workplace& place) {
-  const Path from = inputs() / "sd/train_image/images";
-  fs::create_directory(place / "pictures");
-  fs::copy_file(from / "001.png", place / "pictures/a.png");
-  fs::copy_file(from / "001.txt", place / "pictures/a.txt");
+  write_captioned(place, "pictures");
   const std::string base = inputs() / "sd/tiny-sd15";
   place.write("c.yaml", join("task_type: text-to-image\nbase_model: ", base,
                              "\ntrain_data_dir: pictures\nresolution: 64\nmax_steps: 1\n",

@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "models/families.h"
-#include "models/sd_kinds.h"
 #include "tests/cli/smoke.h"
 #include "tests/sd/rewritten.h"
 
@@ -55,24 +54,6 @@ TEST(CliSmokeBases, LanguageModelsInHalfPrecisionAndInShards) {
   EXPECT_NEAR(loss_of(results[2]), exact, 5e-2);
 }
 
-// One picture with its caption, as a.png and a.txt of `name`.
-void write_picture(const Workplace& place, const std::string& name) {
-  const Path from = inputs() / "sd/train_image/images";
-  fs::create_directory(place / name);
-  fs::copy_file(from / "001.png", place / name / "a.png");
-  fs::copy_file(from / "001.txt", place / name / "a.txt");
-}
-
-// Each kind that there is; the table itself is not to be seen.
-std::vector<const SdKindRow*> kinds() {
-  std::vector<const SdKindRow*> rows;
-  try {
-    for (int kind = 0;; ++kind) rows.push_back(&sd_kind(static_cast<SdKind>(kind)));
-  } catch (const Error&) {
-  }
-  return rows;
-}
-
 // A tiny folder of the kind; "" where there is none.
 std::string folder_of(const Workplace& place, SdKind kind) {
   switch (kind) {
@@ -89,9 +70,9 @@ std::string folder_of(const Workplace& place, SdKind kind) {
 // A step of training, and one more from the adapter in kohya's form.
 TEST(CliSmokeBases, EveryKindOfStableDiffusion) {
   const Workplace place;
-  write_picture(place, "pictures");
+  write_captioned(place, "pictures");
   std::vector<Words> first, second;
-  for (const SdKindRow* row : kinds()) {
+  for (const SdKindRow* row : sd_kinds()) {
     const std::string name = join("v", first.size());
     place.write(name + ".yaml", join("task_type: text-to-image\nbase_model: ",
                                      folder_of(place, row->kind), "\nresolution: 64\n",
@@ -106,7 +87,7 @@ TEST(CliSmokeBases, EveryKindOfStableDiffusion) {
   const std::vector<Ran> trained = run_each(place, first), again = run_each(place, second);
   ASSERT_EQ(trained.size(), 3U);
   for (std::size_t i = 0; i < trained.size(); ++i) {
-    const SdKindRow& row = *kinds()[i];
+    const SdKindRow& row = *sd_kinds()[i];
     SCOPED_TRACE(row.name);
     EXPECT_GT(json_of(trained[i]).at("metrics").at("loss").get<double>(), 0);
     EXPECT_THAT(trained[i].err, testing::HasSubstr(join("\nmodel: ", row.name, ", ")));
@@ -117,7 +98,7 @@ TEST(CliSmokeBases, EveryKindOfStableDiffusion) {
 
 TEST(CliSmokeBases, StableDiffusionInHalfPrecisionAndInShards) {
   const Workplace place;
-  write_picture(place, "pictures");
+  write_captioned(place, "pictures");
   const Names names = {"f32", "f32_shards", "fp16", "fp16_shards"};
   std::vector<Words> commands;
   for (const std::string& name : names) {
@@ -139,25 +120,6 @@ TEST(CliSmokeBases, StableDiffusionInHalfPrecisionAndInShards) {
   for (const Ran& ran : results) {
     EXPECT_EQ(loss_of(ran), loss_of(results[0]));
     EXPECT_EQ(json_of(ran).at("pictures"), 1);
-  }
-}
-
-// Single files have the published sizes, which are too large to be computed with here.
-TEST(CliSmokeBases, SingleFilesOfEveryKindAreTold) {
-  const Workplace place;
-  std::vector<Words> commands;
-  for (const SdKindRow* row : kinds()) {
-    const std::string name = join("kind", commands.size(), ".safetensors");
-    write_tensors(place / name, {{std::string(row->sign), at::ones({4})},
-                                 {"model.diffusion_model.out.2.bias", at::ones({4})}});
-    commands.push_back({"inspect", name, "--json"});
-  }
-  const std::vector<Ran> results = run_each(place, commands);
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    const Json json = json_of(results[i]);
-    EXPECT_EQ(json.at("type"), "checkpoint");
-    EXPECT_EQ(json.at("for"), kind_title(kinds()[i]->adapter));
-    EXPECT_EQ(json.at("parameters"), 8);
   }
 }
 

@@ -117,6 +117,64 @@ Path written_as(const Path& path) {
   return jpeg ? path.string() + ".jpg" : heif ? path.string() + ".avif" : path.string();
 }
 
+// Uncompressed, one strip behind the only directory; `wide`: BigTIFF.
+// https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf
+std::string tiff(const Image& image, bool big_endian, bool wide) {
+  std::string bytes = big_endian ? "MM" : "II";
+  const auto number = [&](std::size_t value, int size) {
+    for (int i = 0; i < size; ++i) {
+      bytes += static_cast<char>(value >> 8 * (big_endian ? size - 1 - i : i) & 255);
+    }
+  };
+  const int size = wide ? 8 : 4;  // of counts and offsets
+  const auto entry = [&](int tag, int type, const std::vector<std::size_t>& values) {
+    number(tag, 2);
+    number(type, 2);
+    number(values.size(), size);
+    const std::size_t end = bytes.size() + (wide ? 8 : 4);
+    for (const std::size_t value : values) number(value, type == 3 ? 2 : 4);
+    bytes.resize(end, '\0');
+  };
+  number(wide ? 43 : 42, 2);
+  if (wide) number(8, 2);  // bytes of an offset
+  if (wide) number(0, 2);
+  number(wide ? 16 : 8, size);
+  constexpr std::size_t kEntries = 8;
+  number(kEntries, wide ? 8 : 2);
+  const std::size_t data = bytes.size() + (wide ? kEntries * 20 + 8 : kEntries * 12 + 4);
+  entry(256, 3, {static_cast<std::size_t>(image.width)});
+  entry(257, 3, {static_cast<std::size_t>(image.height)});
+  entry(258, 3, {8});  // bits of each of the three colours
+  entry(262, 3, {2});  // RGB
+  entry(273, 4, {data});
+  entry(277, 3, {3});
+  entry(278, 3, {static_cast<std::size_t>(image.height)});
+  entry(279, 4, {image.rgb.size()});
+  number(0, size);
+  return bytes + std::string(image.rgb.begin(), image.rgb.end());
+}
+
+// The boxes around a JPEG XL stream: signature, kind of file, stream (ISO/IEC 18181-2).
+std::string jxl_container(const std::string& stream) {
+  const auto box = [](const std::string& name, const std::string& content) {
+    const std::size_t size = 8 + content.size();
+    std::string bytes;
+    for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(size >> shift & 255);
+    return bytes + name + content;
+  };
+  return box("JXL ", "\r\n\x87\n") + box("ftyp", "jxl " + std::string(4, '\0') + "jxl ") +
+         box("jxlc", stream);
+}
+
+// Kinds of files that share an ending with a usual one: what is written, and under which name.
+std::map<std::string, std::string> unusual_pictures(const Workplace& place) {
+  const Image image = two_colours();
+  return {{"of_mm.tif", tiff(image, true, false)},
+          {"of_big.tif", tiff(image, false, true)},
+          {"of_big_mm.tif", tiff(image, true, true)},
+          {"of_boxes.jxl", jxl_container(place.read("in/of_jxl.jxl"))}};
+}
+
 void write_picture(const Path& path) {
   Image image = two_colours();
   if (path.extension() == ".bmp") return write_file_atomic(path, bmp(image));
@@ -135,34 +193,44 @@ Names picture_endings(const Workplace& place) {
   return listed(ran.err, "looked for ", " in it");
 }
 
+// One picture in every kind of file; their names without ending.
+Names write_pictures(const Workplace& place, const Names& endings) {
+  Names names;
+  fs::create_directory(place / "in");
+  for (const std::string& ending : endings) {
+    names.insert("of_" + ending.substr(1));
+    write_picture(place / ("in/of_" + ending.substr(1) + ending));
+  }
+  for (const auto& [file, content] : unusual_pictures(place)) {
+    names.insert(Path(file).stem());
+    place.write("in/" + file, content);
+  }
+  for (const std::string& name : names) place.write("in/" + name + ".txt", "written as " + name);
+  return names;
+}
+
 TEST(CliSmokeData, EveryKindOfPictures) {
   const Workplace place;
   Names endings = picture_endings(place);
   if (vips_foreign_find_save(".jxl") == nullptr) endings.erase(".jxl");  // BadPicture has its words
   ASSERT_GE(endings.size(), 9U);
-  fs::create_directory(place / "in");
-  for (const std::string& ending : endings) {
-    const std::string name = "in/of_" + ending.substr(1);
-    write_picture(place / (name + ending));
-    place.write(name + ".txt", "written as " + ending);
-  }
+  const Names names = write_pictures(place, endings);
   const Json report = json_of(place.lora({"prepare", "images", "--input", "in", "--output", "out",
                                           "--resolution", "64", "--keep-duplicates", "--json"}));
-  EXPECT_EQ(report.at("used"), endings.size());
-  for (const std::string& ending : endings) {
-    const std::string name = "of_" + ending.substr(1);
-    EXPECT_THAT(place.read("out/metadata.csv"), testing::HasSubstr(",written as " + ending + ","));
+  EXPECT_EQ(report.at("used"), names.size());
+  for (const std::string& name : names) {
+    EXPECT_THAT(place.read("out/metadata.csv"), testing::HasSubstr(",written as " + name + ","));
     const Path made = place / ("out/" + name + ".png");
     if (!fs::exists(made)) {
-      ADD_FAILURE() << "no picture of " << ending;
+      ADD_FAILURE() << "no picture " << name;
       continue;
     }
     const Image image = read_image(made).image;
     ASSERT_EQ(image.width, 64);
     ASSERT_EQ(image.height, 64);
-    EXPECT_GT(image.row(32)[3 * 8], 200) << ending << ": red";
-    EXPECT_LT(image.row(32)[3 * 56], 55) << ending;
-    EXPECT_GT(image.row(32)[3 * 56 + 2], 200) << ending << ": blue";
+    EXPECT_GT(image.row(32)[3 * 8], 200) << name << ": red";
+    EXPECT_LT(image.row(32)[3 * 56], 55) << name;
+    EXPECT_GT(image.row(32)[3 * 56 + 2], 200) << name << ": blue";
   }
 }
 

@@ -20,18 +20,19 @@ const std::vector<std::string> kTokens = {"<|endoftext|>", "b",  "e",  "4",  "2"
                                           "Ġbe",           "▁be"};
 const std::vector<std::string> kMerges = {"b e", "4 2", ", ,", "42 ,,", "Ġ be", "▁ be"};
 
-Json vocabulary() {
+Json numbered(const std::vector<std::string>& tokens) {
   Json ids = Json::object();
-  for (std::size_t id = 0; id < kTokens.size(); ++id) ids[kTokens[id]] = id;
+  for (std::size_t id = 0; id < tokens.size(); ++id) ids[tokens[id]] = id;
   return ids;
 }
 
 using Ids = std::vector<std::int64_t>;
 
-Ids ids_of(const std::vector<std::string>& tokens) {
+Ids ids_of(const std::vector<std::string>& tokens,
+           const std::vector<std::string>& vocabulary = kTokens) {
   Ids ids;
   for (const std::string& token : tokens) {
-    ids.push_back(std::find(kTokens.begin(), kTokens.end(), token) - kTokens.begin());
+    ids.push_back(std::ranges::find(vocabulary, token) - vocabulary.begin());
   }
   return ids;
 }
@@ -104,7 +105,7 @@ TEST(CliSmokeTokenizers, EveryPreTokenizerOfTokenizerJson) {
   for (const auto& [step, tokens] : pre_tokenizers()) {
     const std::string name = step.at("type");
     write_tiny_llama(place / name, 16);
-    const Json model = {{"type", "BPE"}, {"vocab", vocabulary()}, {"merges", kMerges}};
+    const Json model = {{"type", "BPE"}, {"vocab", numbered(kTokens)}, {"merges", kMerges}};
     const Json file = {{"model", model}, {"pre_tokenizer", step}, {"added_tokens", Json::array()}};
     place.write(name + "/tokenizer.json", file.dump());
     samples.push_back({name, ids_of(tokens)});
@@ -167,28 +168,78 @@ TEST(CliSmokeTokenizers, RanksOfTiktoken) {
   expect_ids(place, {{"ranks", {kBegin, 6, 5, 7, 8, 9, kEnd}}});
 }
 
-struct ClassRow {
-  std::string tokenizer_class;
-  std::vector<std::string> tokens;
+// vocab.json with merges.txt: what tokenizer_class, or model_type, says of them.
+struct FamilyRow {
+  std::vector<std::string> names;  // with one meaning; the first is tried
+  std::vector<std::string> vocabulary, merges, tokens;
 };
 
-// By tokenizer_class, and by model_type where there is none.
+const std::vector<FamilyRow>& families_of_files() {
+  static const std::vector<FamilyRow> rows = {
+      {{"GPT2Tokenizer", "gpt2", "opt"},
+       kTokens,
+       kMerges,
+       {"be", "Ġ", "42", ",,", "Ġbe", "<|endoftext|>"}},
+      {{"Qwen2Tokenizer", "qwen2", "qwen3"},
+       kTokens,
+       kMerges,
+       {"be", "Ġ", "4", "2", ",,", "Ġbe", "<|endoftext|>"}},
+      {{"CLIPTokenizer", "clip_text_model"},
+       {"<|startoftext|>", "<|endoftext|>", "b", "e", "e</w>", "be</w>", "4", "4</w>", "2</w>", ",",
+        ",</w>", ",,</w>"},
+       {"b e</w>", ", ,</w>"},
+       {"<|startoftext|>", "be</w>", "4</w>", "2</w>", ",,</w>", "be</w>", "<|endoftext|>"}}};
+  return rows;
+}
+
 TEST(CliSmokeTokenizers, VocabularyWithMerges) {
-  const std::vector<ClassRow> rows = {
-      {"GPT2Tokenizer", {"be", "Ġ", "42", ",,", "Ġbe", "<|endoftext|>"}},
-      {"Qwen2Tokenizer", {"be", "Ġ", "4", "2", ",,", "Ġbe", "<|endoftext|>"}}};
   const Workplace place;
   std::vector<Sample> samples;
-  std::string merges = "#version: 0.2\n";
-  for (const std::string& merge : kMerges) merges += merge + "\n";
-  for (const auto& [name, tokens] : rows) {
+  for (const FamilyRow& row : families_of_files()) {
+    const std::string& name = row.names[0];
     write_tiny_llama(place / name, 16);
-    place.write(name + "/vocab.json", vocabulary().dump());
-    place.write(name + "/merges.txt", merges);
+    place.write(name + "/vocab.json", numbered(row.vocabulary).dump());
+    place.write(name + "/merges.txt", "#version: 0.2\n" + join_words(row.merges, "\n") + "\n");
     place.write(name + "/tokenizer_config.json", Json{{"tokenizer_class", name}}.dump());
-    samples.push_back({name, ids_of(tokens)});
+    samples.push_back({name, ids_of(row.tokens, row.vocabulary)});
   }
   expect_ids(place, samples);
+}
+
+TEST(CliSmokeTokenizers, NoFamilyOfVocabularyFilesIsLeftOut) {
+  const Workplace place;
+  write_tiny_llama(place / "base", 16);
+  place.write("base/vocab.json", numbered(kTokens).dump());
+  place.write("base/merges.txt", "b e\n");
+  place.write("base/tokenizer_config.json", R"({"tokenizer_class": "None"})");
+  Names tried;
+  for (const FamilyRow& row : families_of_files()) tried.insert(row.names.begin(), row.names.end());
+  EXPECT_EQ(listed(place.lora(eval("base", "old.jsonl")).err, "(known: ", ")"), tried);
+}
+
+// The tokenizer of a folder counts the words of a prompt that is too long for the text encoder; the
+// second one of SDXL fills its captions up with other ids.
+TEST(CliSmokeTokenizers, ClipOfImageModels) {
+  const Workplace place;
+  write_captioned(place, "pictures");
+  const LongPrompt prompt = long_prompt();
+  fs::copy(inputs() / "sd/sdxl/tiny-sdxl", place / "sdxl", fs::copy_options::recursive);
+  fs::copy(place / "sdxl", place / "other", fs::copy_options::recursive);
+  fs::remove_all(place / "other/tokenizer_2");
+  place.write("c.yaml", join("task_type: text-to-image\ntrain_data_dir: pictures\nresolution: 64\n",
+                             "output_dir: output/v\nmax_steps: 1\nthreads: 1\nsample_negative: '",
+                             prompt.text, "'\n"));
+  std::vector<Words> commands;
+  for (const std::string base : {inputs() / "sd/tiny-sd15", place / "sdxl"}) {
+    commands.push_back({"train", "--config", "c.yaml", "--check", "base_model=" + base});
+  }
+  for (const char* base : {"sdxl", "other"}) commands.push_back(eval(base, "pictures"));
+  const std::vector<Ran> results = run_each(place, commands);
+  for (const int i : {0, 1}) {
+    EXPECT_EQ(results[i].code, 0) << results[i].err;
+    EXPECT_THAT(results[i].err, testing::HasSubstr(prompt.note));
+  }
+  EXPECT_NE(loss_of(results[2]), loss_of(results[3]));
 }
 
 // Ids of `text` where another program's tests say them: FILE.inp and FILE.out.
