@@ -106,6 +106,8 @@ bool PromptTemplate::writes(Messages messages, std::string_view part,
                             const Fields& variables) const {
   try {
     return render_once(messages, true, variables).text.find(part) != std::string::npos;
+  } catch (const jinja::Excess&) {
+    throw;  // it would take as long the next time
   } catch (const Error&) {
     return false;
   }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "jinja/jinja.h"
 
 namespace lora::jinja {
 namespace {
@@ -34,7 +35,8 @@ void spend_steps(std::size_t count) {
   if (current == nullptr) return;
   current->steps_ += count;
   if (current->steps_ > kMostSteps / kShare) {
-    fail("takes too many steps (at most ", kMostSteps, "); use a template with shorter loops");
+    throw Excess(join("takes too many steps (at most ", kMostSteps,
+                      "); use a template with shorter loops"));
   }
 }
 
@@ -43,16 +45,16 @@ void spend_bytes(std::size_t count) {
   spend_reading(count);
   current->bytes_ += count;
   if (current->bytes_ > kMostBytes / kShare) {
-    fail("makes too much text and too many lists (at most ", kMostBytes >> 20,
-         " MiB in one rendering); use a template that repeats less");
+    throw Excess(join("makes too much text and too many lists (at most ", kMostBytes >> 20,
+                      " MiB in one rendering); use a template that repeats less"));
   }
 }
 
 void append(std::string& out, std::string_view text) {
   constexpr std::size_t kLongest = kLongestText / kShare;
   if (text.size() > kLongest - std::min(out.size(), kLongest)) {
-    fail("a text becomes too long (at most ", kLongestText >> 20,
-         " MiB); use a template that repeats less");
+    throw Excess(join("a text becomes too long (at most ", kLongestText >> 20,
+                      " MiB); use a template that repeats less"));
   }
   spend_bytes(text.size());
   out += text;

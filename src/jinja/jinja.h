@@ -27,6 +27,12 @@ class Refusal : public Error {
   std::string reason_;
 };
 
+// A template that passes a limit of budget.h: another conversation will hardly do better.
+class Excess : public Error {
+ public:
+  explicit Excess(const std::string& text) : Error(text, Exit::usage) {}
+};
+
 // Bytes [begin, end) of the rendered text.
 struct Span {
   std::size_t begin = 0, end = 0;
@@ -47,7 +53,7 @@ class Template {
   Template(Template&&) noexcept;
   Template& operator=(Template&&) noexcept;
 
-  // `variables` is a mapping. Throws Refusal, or Error with name and line.
+  // `variables` is a mapping. Throws Refusal, Excess, or Error with name and line.
   Rendering render(const Value& variables) const;
   const std::string& name() const { return name_; }
   const std::string& source() const { return source_; }

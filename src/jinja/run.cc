@@ -281,6 +281,8 @@ Rendering Template::render(const Value& variables) const {
                        ": the template does not accept this conversation: ",
                        shown(refusal.reason())),
                   refusal.reason());
+  } catch (const Excess& excess) {
+    throw Excess(join(at_line(name_, progress.line), ": ", excess.what()));
   } catch (const Error& error) {
     fail_usage(at_line(name_, progress.line), ": ", error.what());
   }
