@@ -22,6 +22,9 @@ constexpr const char* kMark = "\xE2\x96\x81";  // U+2581 stands for a space
 // normalizer_spec { add_dummy_prefix: false } of sentencepiece_model.proto; appended to a message
 // it counts instead of what stands before.
 constexpr std::string_view kNoPrefix("\x1a\x02\x18\x00", 4);
+// trainer_spec { byte_fallback: true }, for models whose byte pieces say it and their settings do
+// not: the library refuses these.
+constexpr std::string_view kByteFallback("\x12\x03\x98\x02\x01", 5);
 
 class SentencePieceModel : public TokenModel {
  public:
@@ -29,7 +32,10 @@ class SentencePieceModel : public TokenModel {
   SentencePieceModel(const Path& file, bool bare) : bare_(bare) {
     const std::string content = read_tokenizer_file(file);
     const std::string prefix(bare ? kNoPrefix : std::string_view());
-    const auto status = processor_.LoadFromSerializedProto(content + prefix);
+    auto status = processor_.LoadFromSerializedProto(content + prefix);
+    if (status.ToString().find("although `byte_fallback` is false") != std::string::npos) {
+      status = processor_.LoadFromSerializedProto(join(content, prefix, kByteFallback));
+    }
     if (!status.ok()) {
       const std::string reason = status.ToString();
       const bool told = reason.find(".cc(") == std::string::npos;  // else a line of the library

@@ -15,7 +15,7 @@ using Json = nlohmann::json;
 
 // The byte-pair model of a tokenizer.json of Llama-2's kind whose ids are in the order of the
 // merges.
-std::string sentencepiece_model(const Json& model) {
+std::string sentencepiece_model(const Json& model, bool byte_fallback = true) {
   using enum SentencePiece::Kind;
   std::vector<SentencePiece> pieces(model["vocab"].size());
   for (const auto& [text, id] : model["vocab"].items()) pieces[id.get<std::size_t>()].text = text;
@@ -23,7 +23,7 @@ std::string sentencepiece_model(const Json& model) {
     pieces[id].score = -static_cast<float>(id);
     pieces[id].kind = id == 0 ? unknown : id < 3 ? control : id < 259 ? byte : normal;
   }
-  return sentencepiece_file(pieces, SentencePieceModel::byte_pairs, /*byte_fallback=*/true);
+  return sentencepiece_file(pieces, SentencePieceModel::byte_pairs, byte_fallback);
 }
 
 // The example's base, its tokenizer written as tokenizer.model.
@@ -76,6 +76,21 @@ TEST(CliSentencePiece, WithoutLegacyNoBlankStandsBehindSpecialTokens) {
     ASSERT_EQ(eval.code, 0) << eval.err;
     const Json result = Json::parse(eval.out);
     losses.push_back(result["loss"].dump() + " over " + result["tokens"].dump());
+  }
+  EXPECT_EQ(losses[1], losses[0]);
+}
+
+// The library refuses byte pieces where the setting for them is off.
+TEST(CliSentencePiece, BytePiecesCountWithoutTheirSetting) {
+  const Workplace place;
+  make_base(place);
+  const Json tokenizer = Json::parse(read_file(place.base() + "/tokenizer.json"));
+  std::vector<std::string> losses;
+  for (const bool fallback : {true, false}) {
+    place.write("base/tokenizer.model", sentencepiece_model(tokenizer["model"], fallback));
+    const Ran eval = place.lora({"eval", "--base", "base", "--data", "eval.jsonl", "--json"});
+    ASSERT_EQ(eval.code, 0) << eval.err;
+    losses.push_back(Json::parse(eval.out)["loss"].dump());
   }
   EXPECT_EQ(losses[1], losses[0]);
 }
