@@ -125,8 +125,8 @@ const Workplace& prepared() {
     if (trained.code != 0) fail(trained.err);
     fs::copy(place.base(), place / "other", fs::copy_options::recursive);
     damage(place / "other/model.safetensors");
-    fs::copy(place / "output/v1", place / "damaged", fs::copy_options::recursive);
-    damage(place / "damaged/pytorch_lora_weights.safetensors");
+    fs::copy(place / "output/v1", place / "flipped", fs::copy_options::recursive);
+    damage(place / "flipped/pytorch_lora_weights.safetensors");
     const auto marked = [](std::string line) {
       return replaced(line, "\"input\": \"", "\"input\": \"[INST] ");
     };
@@ -162,7 +162,7 @@ const Mistake kMistakes[] = {
     {"W01",
      true,
      "v2.yaml",
-     {"init_lora_weights=./damaged"},
+     {"init_lora_weights=./flipped"},
      "restore it from a copy",
      {"init_lora_weights=v1"}},
     {"W02",
