@@ -7,7 +7,9 @@ add_library(lora_fuzzed STATIC ${fuzzed_sources}
   src/io/adapters/cloneofsimo.cc src/io/adapters/dialects.cc src/io/adapters/kohya_names.cc
   src/io/adapters/peft_config.cc src/io/csv.cc src/io/metrics_file.cc src/io/safetensors.cc
   src/data/caption_rules.cc src/data/caption_table.cc src/data/captions.cc src/data/data_stats.cc
-  src/data/embedded_caption.cc src/data/program_text.cc src/data/text_dataset.cc src/data/text_formats.cc src/versions/version.cc)
+  src/data/embedded_caption.cc src/data/messages.cc src/data/program_text.cc
+  src/data/text_dataset.cc src/data/text_files.cc src/data/text_folder.cc src/data/text_formats.cc
+  src/io/adapters/module_names.cc src/io/compressed.cc src/versions/version.cc)
 target_include_directories(lora_fuzzed PUBLIC src ${CMAKE_SOURCE_DIR})
 set_source_files_properties(src/jinja/budget.cc PROPERTIES COMPILE_DEFINITIONS
   FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)  # lower limits
