@@ -9,6 +9,7 @@ namespace lora {
 namespace {
 
 using Messages = std::span<const Message>;
+using Ids = std::span<const std::int64_t>;
 
 bool blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
@@ -25,12 +26,9 @@ std::string without_blanks(std::string_view text) {
   return std::string(text.substr(begin, end_without_blanks(text, begin) - begin));
 }
 
-std::size_t common_prefix(std::span<const std::int64_t> a, std::span<const std::int64_t> b) {
-  return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first -
-                                  a.begin());
-}
-
-std::size_t common(std::string_view a, std::string_view b) {
+// How many elements two sequences begin with alike.
+template <typename Sequence>
+std::size_t common(Sequence a, Sequence b) {
   return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first -
                                   a.begin());
 }
@@ -218,7 +216,7 @@ std::string PromptTemplate::unwritten(const Conversation& all, const Marked& mar
 std::size_t PromptTemplate::tokens_before(const Marked& marked, std::span<const std::int64_t> ids,
                                           std::size_t byte) const {
   return byte >= marked.text.size() ? ids.size()
-                                    : common_prefix(ids, ids_of(marked.text.substr(0, byte)));
+                                    : common<Ids>(ids, ids_of(marked.text.substr(0, byte)));
 }
 
 // Takes the token that ends the turn into an answer that stops before it.
